@@ -1,0 +1,3 @@
+"""mlops takes a machine-learning model through its whole life from a shell."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""One file, one command: flags, help, one call, print."""

@@ -1,0 +1,93 @@
+"""What a measured number is, and the document `metrics.json` that holds all of an evaluation's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Label = bool | int | float | str
+
+CLASS = "label"
+"""The column name under which metrics of one class are filed, whatever the target is called."""
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One measured number, with its 95 % interval where it was measured on a sample.
+
+    `value` is None where the metric is undefined (the precision of a class that was never predicted).
+    `low` and `high` are None for exact numbers (a count of rows) and where `value` is. `n` is the number of
+    rows that it was measured on: all of them, or those of `column` = `level`. Metrics of one class have the
+    column "label"; those of a whole column (a drift distance) have a column and no level.
+    """
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    column: str | None = None
+    level: str | None = None
+
+
+class Confusion(msgspec.Struct, frozen=True):
+    """How often each class (row) was predicted as each class (column)."""
+
+    labels: list[Label]
+    counts: list[list[int]]
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What was measured, by the id of its content; None where it has none (data on standard input)."""
+
+    id: str | None
+
+
+class Measurements(msgspec.Struct, frozen=True, kw_only=True):
+    """The document `metrics.json` of an evaluation: measurements only, no verdict, no time, no path."""
+
+    format: int = 1
+    task: str
+    target: str
+    rows: int
+    metrics: list[Metric]
+    positive: Label | None = None
+    classes: list[Label] | None = None
+    confusion: Confusion | None = None
+    model: Subject | None = None
+    data: Subject | None = None
+
+
+def metric(
+    name: str,
+    value: float,
+    interval: Sequence[float] | NDArray[np.float64] | None,
+    n: int,
+    column: str | None = None,
+    level: str | None = None,
+) -> Metric:
+    """A metric from plain numbers: undefined where the value or an end of its interval is NaN or infinite.
+
+    A percentile interval can miss a value at the edge of its range (a recall of exactly 1): it is widened to
+    hold it, as Brown, Cai & DasGupta (2001) do for Jeffreys' interval.
+    """
+    if not math.isfinite(value):
+        return Metric(name, None, None, None, n, column, level)
+    if interval is None:
+        return Metric(name, float(value), None, None, n, column, level)
+    low, high = float(interval[0]), float(interval[1])
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return Metric(name, None, None, None, n, column, level)
+    return Metric(name, float(value), min(low, float(value)), max(high, float(value)), n, column, level)
+
+
+def text_of(label: Label) -> str:
+    """A class as it is written in a gate: `true`, `3`, `truck`."""
+    if isinstance(label, bool):
+        return "true" if label else "false"
+    if isinstance(label, float) and label.is_integer():
+        return str(int(label))
+    return str(label)

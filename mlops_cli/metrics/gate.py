@@ -1,0 +1,245 @@
+"""The one expression for gates and alerts, `METRIC[COLUMN=LEVEL] OP VALUE`, and its three answers."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from mlops_cli.errors import Usage
+from mlops_cli.metrics.base import CLASS, Metric
+
+Answer = Literal["pass", "fail", "inconclusive"]
+
+FEWEST = 10
+"""Below this many rows an interval is not worth the name, so no answer is drawn from one."""
+
+_SHAPE = re.compile(
+    r"""\s*(?P<metric>[A-Za-z_][\w.]*)\s*
+        (?:\[\s*(?P<column>[^\]=]*?)\s*(?:=(?P<level>[^\]]*))?\])?\s*
+        (?P<op>[<>=!]=|[<>=])\s*(?P<value>.*?)\s*""",
+    re.VERBOSE | re.DOTALL,
+)
+_CHAMPION = re.compile(r"champion\s*(?:(?P<sign>[+-])\s*(?P<offset>[\d.].*))?")
+_GRAMMAR = (
+    "write METRIC OP VALUE, METRIC[COLUMN] OP VALUE or METRIC[COLUMN=LEVEL] OP VALUE, where OP is >= > <= < and "
+    "VALUE a number or champion, champion-0.01; for instance 'recall[label=truck]>=0.6'"
+)
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """One parsed expression. `value` is None when `champion` is set; the bound is then the champion's + `offset`."""
+
+    metric: str
+    column: str | None
+    level: str | None
+    op: str
+    value: float | None
+    champion: bool
+    offset: float
+    text: str
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """The answer to one gate, with the numbers that it was drawn from and the reason in words.
+
+    `more_rows` is how many more labelled rows would decide an inconclusive answer, about; None if nobody can say.
+    """
+
+    gate: str
+    answer: Answer
+    value: float | None
+    low: float | None
+    high: float | None
+    bound: float | None
+    reason: str
+    more_rows: int | None = None
+
+
+def parse(text: str) -> Gate:
+    """The gate that a text such as `precision>=0.40` or `f1 >= champion-0.01` means; Usage if it means none."""
+    found = _SHAPE.fullmatch(text)
+    if found is None or found["column"] == "":
+        raise Usage(f"{text!r} is not a gate", _GRAMMAR)
+    op = found["op"]
+    if op in ("==", "!=", "="):
+        raise Usage(
+            f"{text!r}: a metric is measured, so it is never exactly a value, and {op} cannot be a gate",
+            "use >= > <= or <",
+        )
+    champion = _CHAMPION.fullmatch(found["value"])
+    offset = 0.0
+    if champion and champion["offset"]:
+        offset = _number(champion["offset"], text) * (-1 if champion["sign"] == "-" else 1)
+    return Gate(
+        metric=found["metric"],
+        column=found["column"],
+        level=found["level"],
+        op=op,
+        value=None if champion else _number(found["value"], text),
+        champion=champion is not None,
+        offset=offset,
+        text=text.strip(),
+    )
+
+
+def judge(
+    gate: Gate,
+    metrics: Sequence[Metric],
+    *,
+    champion: Sequence[Metric] | None = None,
+    point: bool = False,
+    target: str | None = None,
+) -> Judgement:
+    """Whether the gate holds: pass, fail, or inconclusive where the metric's interval leaves it open.
+
+    An exact metric, and with `point` any, is compared by its value alone. `target` is the target's name: as a
+    column it means the class, like "label". Without `champion` a comparison with it passes, and says so.
+    Candidate and champion are not compared row by row: the candidate's interval is held against the champion's
+    value, which is stricter than a paired test on the same rows would be. A metric that was not measured is
+    Usage; one that is undefined, or whose level had no rows, is inconclusive: never a pass.
+    """
+    metric = _find(gate, metrics, target)
+    if metric is None:
+        return _open(gate, None, None, f"no rows of {gate.column}={gate.level}")
+    bound = gate.value
+    if gate.champion:
+        if champion is None:
+            return _answer(gate, "pass", metric, None, "no champion yet to compare with")
+        known = _find(gate, champion, target)
+        if known is None or known.value is None:
+            return _open(gate, metric, None, f"the champion has no value of {_name(gate)}")
+        bound = known.value + gate.offset
+    if bound is None or metric.value is None:
+        return _open(gate, metric, bound, f"{_name(gate)} is undefined on these {metric.n:,} rows")
+    if point or metric.low is None or metric.high is None:
+        holds = _holds(gate.op, metric.value, bound)
+        return _answer(gate, "pass" if holds else "fail", metric, bound, "by its value alone")
+    return _by_interval(gate, metric, metric.low, metric.high, bound)
+
+
+def alert(
+    gate: Gate,
+    metrics: Sequence[Metric],
+    *,
+    champion: Sequence[Metric] | None = None,
+    point: bool = False,
+    target: str | None = None,
+) -> Judgement:
+    """The same expression turned round: when it holds, that is the finding ("fail"); surely not is a "pass"."""
+    found = judge(gate, metrics, champion=champion, point=point, target=target)
+    if found.answer == "inconclusive" or (gate.champion and champion is None):
+        return found
+    return msgspec.structs.replace(found, answer="fail" if found.answer == "pass" else "pass")
+
+
+def exit_code(judgements: Iterable[Judgement]) -> int:
+    """1 if any gate failed, else 3 if any is inconclusive, else 0."""
+    answers = {judgement.answer for judgement in judgements}
+    return 1 if "fail" in answers else 3 if "inconclusive" in answers else 0
+
+
+def _by_interval(gate: Gate, metric: Metric, low: float, high: float, bound: float) -> Judgement:
+    """The answer where every value in the interval agrees on it, else how many more rows would make it so."""
+    if metric.n < FEWEST:
+        return _open(gate, metric, bound, f"only {metric.n} rows, too few for an interval", FEWEST - metric.n)
+    if _holds(gate.op, low, bound) and _holds(gate.op, high, bound):
+        return _answer(gate, "pass", metric, bound, "the whole 95 % interval meets it")
+    if not _holds(gate.op, low, bound) and not _holds(gate.op, high, bound):
+        return _answer(gate, "fail", metric, bound, "the whole 95 % interval misses it")
+    more = _more_rows(metric, low, high, bound)
+    reason = "the 95 % interval holds the bound"
+    if more is not None:
+        of = f" of {metric.column}={metric.level}" if metric.level is not None else ""
+        reason += f"; about {more:,} more labelled rows{of} would decide"
+    return _open(gate, metric, bound, reason, more)
+
+
+def _more_rows(metric: Metric, low: float, high: float, bound: float) -> int | None:
+    """Rows missing until the bound leaves the interval, if the value stays and the width shrinks with sqrt(n)."""
+    distance = abs((metric.value or 0.0) - bound)
+    half = (high if (metric.value or 0.0) < bound else low) - (metric.value or 0.0)
+    if distance == 0 or not math.isfinite(half / distance):
+        return None
+    return max(1, math.ceil(metric.n * (half / distance) ** 2) - metric.n)
+
+
+def _find(gate: Gate, metrics: Sequence[Metric], target: str | None) -> Metric | None:
+    """The metric that a gate names; None where it was measured on that column, but this level had no rows."""
+    column = CLASS if gate.column is not None and gate.column == target else gate.column
+    named = [metric for metric in metrics if metric.name == gate.metric]
+    if not named:
+        raise _unknown(gate.metric, [metric.name for metric in metrics])
+    there = [metric for metric in named if metric.column == column]
+    if not there:
+        where = f"{gate.metric} of column {column!r}" if column is not None else f"{gate.metric} without a column"
+        raise Usage(f"{where} was not measured", f"there is {_some(_label(metric) for metric in named)}")
+    if gate.level is None and there[0].level is not None:
+        raise Usage(
+            f"{gate.metric}[{gate.column}] was measured level by level", f"name one: {_some(map(_label, there))}"
+        )
+    exact = [metric for metric in there if metric.level == gate.level]
+    folded = [metric for metric in there if _fold(metric.level) == _fold(gate.level)]
+    chosen = next(iter(exact or folded), None)
+    return chosen if chosen is None or chosen.n > 0 else None
+
+
+def _fold(level: str | None) -> str | None:
+    return None if level is None else level.strip().casefold()
+
+
+def _holds(op: str, value: float, bound: float) -> bool:
+    if op == ">=":
+        return value >= bound
+    if op == ">":
+        return value > bound
+    return value <= bound if op == "<=" else value < bound
+
+
+def _answer(gate: Gate, answer: Answer, metric: Metric, bound: float | None, reason: str) -> Judgement:
+    return Judgement(gate.text, answer, metric.value, metric.low, metric.high, bound, reason)
+
+
+def _open(gate: Gate, metric: Metric | None, bound: float | None, reason: str, more: int | None = None) -> Judgement:
+    value, low, high = (metric.value, metric.low, metric.high) if metric else (None, None, None)
+    return Judgement(gate.text, "inconclusive", value, low, high, bound, reason, more)
+
+
+def _number(text: str, whole: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise Usage(f"{whole!r}: {text!r} is neither a number nor champion, champion-0.01", _GRAMMAR) from None
+    if not math.isfinite(value):
+        raise Usage(f"{whole!r}: {text!r} is not a finite number", _GRAMMAR)
+    return value
+
+
+def _unknown(name: str, known: Iterable[str]) -> Usage:
+    there = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(name, there, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return Usage(f"no metric {name!r} was measured", f"{meant}there is {', '.join(there) or 'none'}")
+
+
+def _name(gate: Gate) -> str:
+    return _written(gate.metric, gate.column, gate.level)
+
+
+def _label(metric: Metric) -> str:
+    return _written(metric.name, metric.column, metric.level)
+
+
+def _written(name: str, column: str | None, level: str | None) -> str:
+    if column is None:
+        return name
+    return f"{name}[{column}]" if level is None else f"{name}[{column}={level}]"
+
+
+def _some(names: Iterable[str], most: int = 12) -> str:
+    there = list(dict.fromkeys(names))
+    return ", ".join(there[:most]) + (f" and {len(there) - most} more" if len(there) > most else "")

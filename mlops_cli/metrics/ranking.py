@@ -1,0 +1,123 @@
+"""What is scored rather than counted: how well scores put positive rows above negative ones."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_cli.metrics.base import Metric, metric
+from mlops_cli.metrics.intervals import RESAMPLES, Floats, Ints, percentiles, weighted
+
+CELLS = 1024
+
+
+class Ranking(NamedTuple):
+    """Positive and negative rows at each distinct score, ascending: two arrays of one length."""
+
+    positive: Floats
+    negative: Floats
+
+
+def ranking(scores: Floats, positive: NDArray[np.bool_], order: Ints | None = None) -> Ranking:
+    """The rows counted by distinct score, from (rows,) scores and truths (and the order that sorts the scores)."""
+    order = np.argsort(scores) if order is None else order
+    ordered = scores[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    rows = np.diff(np.append(starts, len(ordered))).astype(np.float64)
+    found = np.concatenate([[0], np.cumsum(positive[order])])
+    positives = np.diff(found[np.append(starts, len(ordered))]).astype(np.float64)
+    return Ranking(positives, rows - positives)
+
+
+def coarse(of: Ranking, most: int = CELLS) -> Ranking:
+    """The same with about `most` cells, each holding about an equal share of the positives and of the negatives.
+
+    So a few positives among many negatives keep a cell of their own, and equal scores stay together.
+    """
+    if len(of.positive) <= most:
+        return of
+    mass = np.cumsum(of.positive / of.positive.sum() + of.negative / of.negative.sum()) / 2
+    cell = np.minimum((mass * most).astype(np.int64), most - 1)
+    starts = np.flatnonzero(np.concatenate([[True], cell[1:] != cell[:-1]]))
+    return Ranking(np.add.reduceat(of.positive, starts), np.add.reduceat(of.negative, starts))
+
+
+def metrics(of: Ranking, rng: np.random.Generator, resamples: int = RESAMPLES, cells: int = CELLS) -> list[Metric]:
+    """roc_auc and average_precision with intervals; both undefined when only one class is there.
+
+    The values are exact. The intervals are of the Bayesian bootstrap over at most `cells` cells of scores, moved by
+    what the cells' own value lacks. Half a positive and half a negative row lie beyond each end of the scores as a
+    prior, so that few rows in perfect order do not pass for certainty; average precision, which a single negative
+    at the top would overthrow, has the positives' half only.
+    """
+    n = int(of.positive.sum() + of.negative.sum())
+    if of.positive.sum() == 0 or of.negative.sum() == 0:
+        return [metric(name, np.nan, None, n) for name in ("roc_auc", "average_precision")]
+    exact = _both(of.positive, of.negative, of.positive, of.negative)
+    few = coarse(of, cells)
+    k = len(few.positive) + 2
+    prior = np.zeros(k)
+    prior[[0, -1]] = 0.5
+    counts = np.concatenate([np.pad(few.positive, 1) + prior, np.pad(few.negative, 1) + prior])
+
+    def of_weights(drawn: Floats) -> Floats:
+        positive, negative = drawn[:, :k], drawn[:, k:]
+        without = negative.copy()
+        without[:, [0, -1]] = 0.0
+        return _both(positive, negative, positive, without)
+
+    moved = exact - _both(few.positive, few.negative, few.positive, few.negative)
+    ends = percentiles(np.clip(weighted(counts, of_weights, rng, resamples) + moved, 0.0, 1.0))
+    return [metric("roc_auc", exact[0], ends[0], n), metric("average_precision", exact[1], ends[1], n)]
+
+
+def auc(positive: Floats, negative: Floats) -> Floats:
+    """The area under the ROC curve from (..., k) weights by ascending score: P(positive above negative) + ties / 2."""
+    below = np.cumsum(negative, axis=-1) - negative / 2
+    return np.asarray((positive * below).sum(axis=-1) / (positive.sum(axis=-1) * negative.sum(axis=-1)))
+
+
+def average_precision(positive: Floats, negative: Floats) -> Floats:
+    """The sum of precision times gain in recall over falling thresholds, from (..., k) weights by ascending score."""
+    gained = positive[..., ::-1]
+    found = np.cumsum(gained, axis=-1)
+    named = found + np.cumsum(negative[..., ::-1], axis=-1)
+    precision = np.divide(found, named, out=np.zeros_like(found), where=named > 0)
+    return np.asarray((precision * gained).sum(axis=-1) / found[..., -1])
+
+
+def influence(of: Ranking, order: Ints, positive: NDArray[np.bool_]) -> Floats:
+    """How much each row moves the area under the curve, times the number of rows: shape (rows,), mean zero.
+
+    The structural components of DeLong, DeLong & Clarke-Pearson (1988): a positive row counts the share of negatives
+    below it, a negative row the share of positives above it. `order` sorts the scores.
+    """
+    positives, negatives = of.positive.sum(), of.negative.sum()
+    below = (np.cumsum(of.negative) - of.negative / 2) / negatives
+    above = 1 - (np.cumsum(of.positive) - of.positive / 2) / positives
+    area = float(auc(of.positive, of.negative))
+    cells = np.repeat(np.arange(len(below)), (of.positive + of.negative).astype(np.int64))
+    moved = np.empty(len(order))
+    moved[order] = np.where(positive[order], (below[cells] - area) / positives, (above[cells] - area) / negatives)
+    return moved * (positives + negatives)
+
+
+def curve(of: Ranking, most: int = 200) -> tuple[Floats, Floats, Floats]:
+    """(false positive rate, true positive rate, precision) at up to `most` falling thresholds, ends included."""
+    found = np.concatenate([[0.0], np.cumsum(of.positive[::-1])])
+    false = np.concatenate([[0.0], np.cumsum(of.negative[::-1])])
+    kept = _spread((found / found[-1] + false / false[-1]) / 2, most)
+    named = found + false
+    precision = np.divide(found, named, out=np.ones_like(found), where=named > 0)
+    return false[kept] / false[-1], found[kept] / found[-1], precision[kept]
+
+
+def _spread(position: Floats, most: int) -> Ints:
+    wanted = np.linspace(0.0, 1.0, most)
+    return np.unique(np.append(np.searchsorted(position, wanted).clip(0, len(position) - 1), len(position) - 1))
+
+
+def _both(*weights: Floats) -> Floats:
+    return np.stack([auc(*weights[:2]), average_precision(*weights[2:])], axis=-1)

@@ -1,0 +1,45 @@
+"""The usual metrics of regressions, each with its interval."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlops_cli.metrics.base import Metric, metric
+from mlops_cli.metrics.intervals import RESAMPLES, Floats, expanded, generator, means, medians, percentiles
+
+NAMES = ("rmse", "mae", "r2", "mape", "bias")
+
+
+def regression(actual: Floats, predicted: Floats, *, seed: int = 0, resamples: int = RESAMPLES) -> list[Metric]:
+    """rmse, mae, r2, mape, bias and median_absolute_error from (rows,) values.
+
+    In the target's unit, but for r2 (1 is perfect, 0 what the mean would reach) and mape (a share, not per cent;
+    undefined as soon as one actual value is 0, since that row's error would be infinite). bias is the mean of
+    predicted minus actual.
+    """
+    rows = len(actual)
+    error = predicted - actual
+    centred = actual - actual.mean()
+    nowhere_zero = bool((actual != 0).all())
+    relative = np.abs(error / actual) if nowhere_zero else np.zeros(rows)
+    parts = np.column_stack([error**2, np.abs(error), centred**2, centred, relative, error])
+    exact = _of_means(parts.mean(axis=0)[None, :])[0]
+    resampled = _of_means(means(parts, generator(seed, 0), resamples))
+    tails = expanded(rows)
+    ends = percentiles(resampled, tails)
+    found = [
+        metric(name, value if name != "mape" or nowhere_zero else np.nan, end, rows)
+        for name, value, end in zip(NAMES, exact, ends, strict=True)
+    ]
+    ordered = np.sort(np.abs(error))
+    end = percentiles(medians(ordered, generator(seed, 1), resamples), tails)
+    found.append(metric("median_absolute_error", float(np.median(ordered)), end, rows))
+    return [*found, Metric("rows", float(rows), None, None, rows)]
+
+
+def _of_means(parts: Floats) -> Floats:
+    """The metrics of NAMES from (m, 6) means of the parts: shape (m, 5); r2 is NaN where the target is constant."""
+    squared, absolute, square, centred, relative, error = parts.T
+    spread = square - centred**2
+    r2 = 1 - np.divide(squared, spread, out=np.full_like(squared, np.nan), where=spread > 1e-12 * square)
+    return np.column_stack([np.sqrt(squared), absolute, r2, relative, error])

@@ -1,0 +1,1 @@
+"""HTML, Markdown and other accounts for people."""

@@ -1,0 +1,1 @@
+"""What answers: on a laptop, in the image and in predict."""

@@ -1,0 +1,217 @@
+"""From JSON values to a batch, checked against a model's signature, and from predictions to JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_cli.runtime.columns import Batch, Column
+from mlops_cli.runtime.predictors import Prediction
+from mlops_cli.runtime.signature import InputColumn, Signature
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_INT64 = 1 << 63
+_SHOWN = 60
+
+_EXPECTED = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "string": "a string",
+    "date": "a date as 'YYYY-MM-DD'",
+    "datetime": "a time in ISO 8601",
+}
+
+
+class RequestError(Exception):
+    """A request that does not fit the signature: what is wrong, in which row (from 0) and column."""
+
+    def __init__(self, message: str, row: int | None = None, column: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.row = row
+        self.column = column
+
+
+def batch_from_rows(signature: Signature, rows: Sequence[Mapping[str, Any]]) -> Batch:
+    """A batch from rows of JSON values, {column: value} each.
+
+    A nullable column may be left out and is then null; null is taken for any column. RequestError when a
+    row is not an object, has a column that the model does not know, lacks one, or has a value of another type.
+    """
+    names = set(signature.names)
+    for index, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise RequestError("a row must be an object {column: value}", index)
+        if not row.keys() <= names:
+            unknown = next(name for name in row if name not in names)
+            raise RequestError(f"unknown column {unknown!r}", index, unknown)
+    batch: Batch = {}
+    for column in signature.columns:
+        name = column.name
+        if not column.nullable:
+            for index, row in enumerate(rows):
+                if name not in row:
+                    raise RequestError(f"column {name!r} is missing", index, name)
+        batch[name] = _column(column, [row.get(name) for row in rows])
+    return batch
+
+
+def batch_from_columns(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> Batch:
+    """A batch from columns of JSON values, {column: [value, …]}; the rules and errors of `batch_from_rows`."""
+    names = set(signature.names)
+    for name in columns:
+        if name not in names:
+            raise RequestError(f"unknown column {name!r}", None, name)
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) > 1:
+        raise RequestError(f"columns differ in length: {', '.join(map(str, sorted(lengths)))}")
+    rows = lengths.pop() if lengths else 0
+    batch: Batch = {}
+    for column in signature.columns:
+        values = columns.get(column.name)
+        if values is None:
+            if not column.nullable:
+                raise RequestError(f"column {column.name!r} is missing", None, column.name)
+            values = [None] * rows
+        batch[column.name] = _column(column, values)
+    return batch
+
+
+def answers(signature: Signature, prediction: Prediction) -> list[dict[str, Any]]:
+    """One JSON-ready answer a row: {"prediction": value or label} and, of a classifier, "proba" by class."""
+    classes = signature.classes
+    if classes is None:
+        return [{"prediction": value} for value in prediction.values.tolist()]
+    labels = [classes[code] for code in prediction.values.tolist()]
+    if prediction.proba is None:
+        return [{"prediction": label} for label in labels]
+    pairs = zip(labels, prediction.proba.tolist(), strict=True)
+    return [{"prediction": label, "proba": proba} for label, proba in pairs]
+
+
+def micros(text: str, kind: str) -> int:
+    """µs since 1970 UTC of a date 'YYYY-MM-DD' or, for `kind` datetime, of an ISO 8601 time (naive means UTC).
+
+    Digits beyond the microsecond are cut off. ValueError for anything else.
+    """
+    if kind == "date":
+        if len(text) != 10:
+            raise ValueError(text)
+        return (date.fromisoformat(text).toordinal() - _EPOCH.toordinal()) * 86_400_000_000
+    time = datetime.fromisoformat(text)
+    return ((time.replace(tzinfo=UTC) if time.tzinfo is None else time) - _EPOCH) // _MICROSECOND
+
+
+def value(column: InputColumn, given: object) -> Any:
+    """One JSON value as the column's own: bool, int, float, str, µs for times, or None; RequestError if it is none."""
+    if given is None:
+        return None
+    try:
+        return _ONE[column.type](given)
+    except (TypeError, ValueError, OverflowError):
+        raise _mismatch(column, given) from None
+
+
+def _column(column: InputColumn, given: Sequence[Any]) -> Column:
+    """The values of one column, whose types are looked at as a set first: the usual request needs no loop."""
+    kinds = set(map(type, given))
+    null: NDArray[np.bool_] | None = None
+    if type(None) in kinds:
+        kinds.discard(type(None))
+        null = np.fromiter((item is None for item in given), np.bool_, len(given))
+    if column.type == "string":
+        return _strings(column, given, kinds, null)
+    if not kinds <= _PLAIN[column.type]:
+        given = [_located(column, item, row) for row, item in enumerate(given)]
+    if null is not None:
+        given = [0 if item is None else item for item in given]
+    try:
+        return Column(np.array(given, dtype=_DTYPES[column.type]), null)
+    except OverflowError:
+        row = next(row for row, item in enumerate(given) if not -_INT64 <= item < _INT64)
+        raise _mismatch(column, given[row], row) from None
+
+
+def _strings(column: InputColumn, given: Sequence[Any], kinds: set[type], null: NDArray[np.bool_] | None) -> Column:
+    """A column of strings as codes into its own levels, in order of appearance."""
+    if not kinds <= {str}:
+        for row, item in enumerate(given):
+            _located(column, item, row)
+    levels: dict[str | None, int] = {None: -1}
+    codes = np.fromiter((levels.setdefault(item, len(levels) - 1) for item in given), np.int32, len(given))
+    return Column(codes, null, [level for level in levels if level is not None])
+
+
+def _located(column: InputColumn, given: object, row: int) -> Any:
+    """`value`, with the row in its error."""
+    try:
+        return value(column, given)
+    except RequestError:
+        raise _mismatch(column, given, row) from None
+
+
+def _mismatch(column: InputColumn, given: object, row: int | None = None) -> RequestError:
+    """The error for a value of another type."""
+    shown = repr(given)
+    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    return RequestError(f"column {column.name!r} takes {_EXPECTED[column.type]}, not {shown}", row, column.name)
+
+
+def _bool(given: object) -> bool:
+    if type(given) is not bool:
+        raise TypeError
+    return given
+
+
+def _int(given: object) -> int:
+    # JSON has one kind of number: 3.0 is a whole number, as in JSON Schema.
+    if type(given) is float and given.is_integer():
+        given = int(given)
+    if type(given) is not int:
+        raise TypeError
+    if not -_INT64 <= given < _INT64:
+        raise OverflowError
+    return given
+
+
+def _float(given: object) -> float:
+    if type(given) is not float and type(given) is not int:
+        raise TypeError
+    return float(given)
+
+
+def _str(given: object) -> str:
+    if type(given) is not str:
+        raise TypeError
+    return given
+
+
+_ONE: dict[str, Callable[[object], Any]] = {
+    "bool": _bool,
+    "int": _int,
+    "float": _float,
+    "string": _str,
+    "date": lambda given: micros(_str(given), "date"),
+    "datetime": lambda given: micros(_str(given), "datetime"),
+}
+# Types that numpy converts as they are; anything else goes through `value` one by one.
+_PLAIN: dict[str, set[type]] = {
+    "bool": {bool},
+    "int": {int},
+    "float": {float, int},
+    "date": set(),
+    "datetime": set(),
+}
+_DTYPES: dict[str, type[np.generic]] = {
+    "bool": np.bool_,
+    "int": np.int64,
+    "float": np.float64,
+    "date": np.int64,
+    "datetime": np.int64,
+}

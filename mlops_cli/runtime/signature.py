@@ -1,0 +1,94 @@
+"""What a model takes and what it answers: `signature.json`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from mlops_cli.errors import Corrupt, Missing
+
+FORMAT = 1
+FILE = "signature.json"
+
+Task = Literal["binary", "multiclass", "regression"]
+Type = Literal["bool", "int", "float", "string", "date", "datetime"]
+Label: TypeAlias = bool | int | float | str
+
+
+class InputColumn(msgspec.Struct, frozen=True):
+    """One input column. `nullable` False: a request must have the column (a null in it is still answered)."""
+
+    name: str
+    type: Type
+    nullable: bool = True
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """The contract of a model: its input columns in order and the meaning of its answer.
+
+    `classes` are the target's values in sort order (None for regression), and the order of `proba`;
+    `positive` is one of them when the task is binary.
+    """
+
+    family: str
+    task: Task
+    target: str
+    columns: list[InputColumn]
+    classes: list[Label] | None = None
+    positive: Label | None = None
+    format: int = FORMAT
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the input columns, in order."""
+        return [column.name for column in self.columns]
+
+    def positive_index(self) -> int:
+        """Where the positive class stands in `classes`; ValueError unless binary."""
+        if self.classes is None or self.positive is None:
+            raise ValueError("only a binary model has a positive class")
+        return self.classes.index(self.positive)
+
+
+def decode(data: bytes) -> Signature:
+    """Read `signature.json`; `Corrupt` if it is not one that this version understands."""
+    try:
+        signature = msgspec.json.decode(data, type=Signature)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(f"{FILE}: {error}", "the model directory is damaged; train or fetch it again") from None
+    problem = _problem(signature)
+    if problem:
+        raise Corrupt(f"{FILE}: {problem}", "the model directory is damaged; train or fetch it again")
+    return signature
+
+
+def encode(signature: Signature) -> bytes:
+    """The bytes of `signature.json`, the same for the same signature."""
+    return msgspec.json.format(msgspec.json.encode(signature), indent=1) + b"\n"
+
+
+def load_signature(directory: Path) -> Signature:
+    """The signature of a model directory; `Missing` when there is none, `Corrupt` when it is damaged."""
+    try:
+        data = (directory / FILE).read_bytes()
+    except OSError:
+        raise Missing(f"{directory}: no {FILE}", "give a model directory, as `mlops train` writes it") from None
+    return decode(data)
+
+
+def _problem(signature: Signature) -> str:
+    """What contradicts itself in a decoded signature, or nothing."""
+    if signature.format > FORMAT:
+        return f"format {signature.format} is newer than this mlops ({FORMAT})"
+    if len(set(signature.names)) != len(signature.names):
+        return "an input column is listed twice"
+    classes = signature.classes
+    if signature.task == "regression":
+        return "" if classes is None and signature.positive is None else "a regression has no classes"
+    if classes is None or len(classes) < 2 or len(set(classes)) != len(classes):
+        return "classes must be two or more different values"
+    if signature.task == "binary" and (len(classes) != 2 or signature.positive not in classes):
+        return "a binary task has two classes, one of them positive"
+    return ""

@@ -1,0 +1,90 @@
+"""One JSON row to one line of the model's matrix, without arrays: what a server does most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import isfinite, nan
+from typing import Any
+
+from mlops_cli.runtime.features import FeatureColumn, Features
+from mlops_cli.runtime.rows import micros
+from mlops_cli.runtime.signature import Signature
+from mlops_cli.runtime.times import parts
+
+_INT64 = 1 << 63
+
+
+class Encoder:
+    """The preparation for single rows: the same numbers as `features.matrix(rows.batch_from_rows([row]))`."""
+
+    def __init__(self, signature: Signature, features: Features) -> None:
+        self._names = frozenset(signature.names)
+        self._required = frozenset(column.name for column in signature.columns if not column.nullable)
+        self._columns = [(column.name, _encoder(column), _width(column)) for column in features.columns]
+
+    def encode(self, row: Mapping[str, Any]) -> list[float] | None:
+        """The matrix row, or None for a row that is unusual or wrong: `rows.batch_from_rows` decides on that."""
+        if type(row) is not dict:
+            return None
+        keys = row.keys()
+        if not (keys <= self._names and keys >= self._required):
+            return None
+        out: list[float] = []
+        append = out.append
+        get = row.get
+        for name, encode, width in self._columns:
+            given = get(name)
+            if width:
+                try:
+                    out += [nan] * width if given is None else encode(given)
+                except (TypeError, ValueError, OverflowError):
+                    return None
+            elif given is None:
+                append(nan)
+            else:
+                number = encode(given)
+                if number is None:
+                    return None
+                append(number)
+        return out
+
+
+def _width(column: FeatureColumn) -> int:
+    """How many matrix columns a time gives, 0 for what gives a single number."""
+    return len(column.parts or ()) if column.use == "time" else 0
+
+
+def _encoder(column: FeatureColumn) -> Callable[[Any], Any]:
+    """What encodes one value that is not null; a single number is None when the value is of another type."""
+    if column.use == "boolean":
+        return _boolean
+    if column.use == "number":
+        return _whole if column.type == "int" else _number
+    if column.use == "category":
+        return _category(column.levels or [])
+    kind, wanted = column.type, tuple(column.parts or ())
+    return lambda given: [float(part) for part in parts(micros(given, kind), wanted)]
+
+
+def _boolean(given: object) -> float | None:
+    return float(given) if type(given) is bool else None
+
+
+def _number(given: object) -> float | None:
+    if type(given) is float:
+        return given if isfinite(given) else nan
+    # Larger whole numbers overflow in one way here and in another in numpy: the batch decides.
+    return float(given) if type(given) is int and -_INT64 <= given < _INT64 else None
+
+
+def _whole(given: object) -> float | None:
+    return float(given) if type(given) is int and -_INT64 <= given < _INT64 else None
+
+
+def _category(levels: list[str]) -> Callable[[object], float | None]:
+    codes = {level: float(index) for index, level in enumerate(levels)}
+
+    def code(given: object) -> float | None:
+        return codes.get(given, nan) if type(given) is str else None
+
+    return code

@@ -1,0 +1,26 @@
+"""What a step gets from its caller besides its inputs: where to tell people, where the registry and workspace are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mlops_cli.store import workspace
+from mlops_cli.store.workspace import Workspace
+
+
+def _silent(*_: object) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """`note(line)` tells people something; `progress(what, done, total)` says how far long work is, `total` in the
+    same unit as `done` or None when unknown. `command` is the redacted command line for the manifest."""
+
+    note: Callable[[str], None] = _silent
+    progress: Callable[[str, float, float | None], None] = _silent
+    registry: str | None = None
+    force: bool = False
+    command: tuple[str, ...] = ("mlops",)
+    workspace: Workspace = field(default_factory=workspace.locate)

@@ -1,0 +1,252 @@
+"""Tables in and out of steps: artefacts, bare files and streams as lazy frames, and Parquet written the one way."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+import pyarrow as pa
+from polars.exceptions import PanicException, PolarsError
+from polars.io.plugins import register_io_source
+
+from mlops_cli.errors import Corrupt, InputUnusable, MlopsError, Outside, SchemaMismatch
+from mlops_cli.steps import bare, references
+from mlops_cli.steps.context import Context
+from mlops_cli.steps.memo import Verdict
+from mlops_cli.steps.references import Given, Stdin
+from mlops_cli.steps.stream import Reader, TableStream
+from mlops_cli.store.artefact import Artefact
+from mlops_cli.store.manifest import Input
+
+ROWS = 131_072
+"""Rows of a row group and of a batch, unless a table is very wide or holds images."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to read. `key` is its share of a memo key (None: cannot be keyed); `once`: it can be read one time only;
+    `commands` are those of the stream it came by, whose artefacts do not exist."""
+
+    frame: pl.LazyFrame
+    inputs: list[Input]
+    key: object | None
+    name: str
+    once: bool = False
+    commands: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: rows, and the schema as column → type."""
+
+    rows: int
+    schema: dict[str, str]
+
+
+def open_table(ctx: Context, given: Given, part: str | None = None, *, flag: str = "") -> Table:
+    """The table that was given: a dataset or predictions, a part (`train`, `valid`, `test`) of a split, a bare data file,
+    or the data on standard input. Errors: those of `references.resolve`; Corrupt, Stopped while a stream is read."""
+    if given.stdin:
+        return _from_stdin(given.stdin)
+    path = references.is_file(given)
+    if path is not None:
+        digest = ctx.workspace.digest(path)
+        return Table(bare.scan(ctx, path), [Input("file", f"sha256:{digest}", str(path))], [digest, path.suffix], str(path))
+    kinds = ("split",) if part else ("dataset", "predictions")
+    found = references.resolve(ctx, given, *kinds, flag=flag)
+    return from_artefact(found.artefact, found.input, part)
+
+
+def from_artefact(artefact: Artefact, source: Input, part: str | None = None) -> Table:
+    """The table of an artefact, or of one part of a split."""
+    paths = artefact.tables(part or "")
+    if not paths:
+        raise Corrupt(f"{artefact.path} has no table {part or ''}".rstrip())
+    key = [artefact.id, part or ""]
+    return Table(pl.scan_parquet(paths, glob=False), [source], key, source.ref)
+
+
+def _from_stdin(stdin: Stdin) -> Table:
+    """The table on standard input; what is not a stream is spooled by `bare`."""
+    if stdin.kind != "arrow":
+        return Table(bare.scan_stdin(stdin), [Input("stdin", "", "-")], None, "standard input", once=True)
+    reader = Reader(stdin.file)
+    lineage = reader.lineage
+    try:
+        inputs = msgspec.convert(lineage.get("inputs", []), list[Input])
+    except msgspec.ValidationError:
+        inputs = []
+    return Table(
+        _lazy(reader), inputs or [Input("stdin", "", "-")], None, "standard input", True, lineage.get("commands", [])
+    )
+
+
+def _lazy(reader: Reader) -> pl.LazyFrame:
+    """A stream as a lazy frame that can be collected once."""
+    try:
+        empty = pl.from_arrow(reader.schema.empty_table())
+    except (PolarsError, PanicException, pa.ArrowException) as error:
+        raise SchemaMismatch(f"the stream has a column that mlops cannot read: {error}") from None
+    assert isinstance(empty, pl.DataFrame)
+
+    def batches(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        del batch_size
+        left = n_rows
+        for batch in reader:
+            frame = pl.DataFrame(pl.from_arrow(batch))
+            if with_columns is not None:
+                frame = frame.select(with_columns)
+            if predicate is not None:
+                frame = frame.filter(predicate)
+            if left is not None:
+                frame = frame.head(left)
+                left -= frame.height
+            yield frame
+            if left == 0:
+                return
+
+    return register_io_source(batches, schema=empty.schema, validate_schema=False)
+
+
+@contextlib.contextmanager
+def replayable(table: Table) -> Iterator[Table]:
+    """The same table, readable many times: a stream is spooled to Parquet in `$TMPDIR`, which is deleted after."""
+    if not table.once:
+        yield table
+        return
+    folder = Path(tempfile.mkdtemp(prefix="mlops-"))
+    try:
+        path = folder / "spool.parquet"
+        with reading(table.name):
+            table.frame.sink_parquet(path, compression="lz4")
+        yield replace(table, frame=pl.scan_parquet(path, glob=False), once=False)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn what polars and Arrow raise while a table is read or written into errors of one line.
+
+    PanicException is a BaseException: an ordinary handler would let it through.
+    """
+    try:
+        yield
+    except MlopsError:
+        raise
+    except pl.exceptions.ColumnNotFoundError as error:
+        raise SchemaMismatch(f"{name}: no column {_first_line(error)}") from None
+    except (PolarsError, PanicException, pa.ArrowException) as error:
+        text = _first_line(error)
+        if "os error" in text.lower():
+            raise _system(text) from None
+        raise InputUnusable(f"{name}: {text}") from None
+    except OSError as error:
+        if error.errno is None:
+            raise _system(_first_line(error)) from None
+        raise
+
+
+def _system(text: str) -> BaseException:
+    """What polars says without an errno: the reader that hung up, or a disk that is full."""
+    if "os error 32" in text:
+        return BrokenPipeError(32, "Broken pipe")
+    return Outside(text, "free some space, or write elsewhere with -o" if "os error 28" in text else "")
+
+
+def _first_line(error: BaseException) -> str:
+    """The first line of a message that may have twenty."""
+    return str(error).strip().split("\n", 1)[0][:300]
+
+
+def rows_per_group(schema: pl.Schema) -> int:
+    """Rows of a row group, from the schema alone, so that bytes do not follow how the data was read."""
+    if any(kind == pl.Binary or isinstance(kind, pl.Struct) for kind in schema.dtypes()):
+        return 1_024
+    widest = 2**24 // max(1, len(schema))
+    return min(ROWS, 1 << (max(1, widest).bit_length() - 1))
+
+
+def write_table(frame: pl.LazyFrame, directory: Path, name: str = "part-00000.parquet") -> Written:
+    """Write a frame as Parquet in constant memory: zstd, statistics, row groups of a fixed size, order kept."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / name
+    with reading(name):
+        schema = frame.collect_schema()
+        if any(isinstance(kind, pl.List | pl.Array) for kind in schema.dtypes()):
+            return Written(_write_lists(frame, path, schema), described(schema))
+        frame.sink_parquet(
+            path,
+            compression="zstd",
+            compression_level=3,
+            row_group_size=rows_per_group(schema),
+            statistics=True,
+            maintain_order=True,
+            engine="streaming",
+        )
+        rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
+    return Written(rows, described(schema))
+
+
+def _write_lists(frame: pl.LazyFrame, path: Path, schema: pl.Schema) -> int:
+    """Write a frame with list columns through pyarrow: with polars the bytes would follow the chunking."""
+    import pyarrow.parquet as pq
+
+    rows = 0
+    arrow = _arrow_schema(schema)
+    with pq.ParquetWriter(path, arrow, compression="zstd", compression_level=3) as writer:
+        for batch in frame.collect_batches(chunk_size=rows_per_group(schema), maintain_order=True):
+            writer.write_table(batch.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow))
+            rows += batch.height
+    return rows
+
+
+def _arrow_schema(schema: pl.Schema) -> pa.Schema:
+    """A schema as everybody reads it: no string views."""
+    return pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+
+
+def described(schema: pl.Schema) -> dict[str, str]:
+    """A schema as column → type, as polars writes types in lower case (`int64`, `string`, `datetime[μs]`)."""
+    return {name: str(kind).lower() for name, kind in schema.items()}
+
+
+def schema_of(frame: pl.LazyFrame, name: str = "the table") -> pl.Schema:
+    """The schema of a frame, errors told in one line."""
+    with reading(name):
+        return frame.collect_schema()
+
+
+def to_stream(
+    frame: pl.LazyFrame,
+    lineage: dict[str, Any],
+    finish: Callable[[], Verdict] = Verdict,
+    summary: Callable[[], dict[str, Any]] = dict,
+) -> TableStream:
+    """A frame as a stream of record batches, in constant memory."""
+    schema = schema_of(frame)
+    arrow = _arrow_schema(schema)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with reading("the table"):
+            for frame_part in frame.collect_batches(chunk_size=rows_per_group(schema), maintain_order=True):
+                table = frame_part.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow)
+                yield from table.combine_chunks().to_batches()
+
+    return TableStream(arrow, batches(), lineage, finish, summary)
+
+
+def lineage_of(ctx: Context, *tables: Table) -> dict[str, Any]:
+    """What a stream says of its origin: inputs with a manifest or a digest, and the commands it came by."""
+    inputs = [source for table in tables for source in table.inputs]
+    commands = [command for table in tables for command in table.commands]
+    return {"format": 1, "inputs": msgspec.to_builtins(inputs), "commands": [*commands, list(ctx.command)]}

@@ -1,0 +1,119 @@
+"""The one start of a new image: locked down, without network, it must answer the recorded request as recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+import msgspec
+
+from mlops_cli.errors import Corrupt, Outside
+from mlops_cli.store.artefact import Artefact
+from mlops_cli.targets import dockerfile, engine
+
+EXAMPLE = "example.json"
+_SECONDS = 60
+_LINES = 3
+
+# Runs inside the container, which has no way out: waits until the server is ready, asks, prints status and answer.
+_CLIENT = f"""
+import json, sys, time, urllib.error, urllib.request
+server = "http://127.0.0.1:{dockerfile.PORT}"
+end = time.monotonic() + {_SECONDS}
+while True:
+    try:
+        urllib.request.urlopen(server + "/v2/health/ready", timeout=2).close()
+        break
+    except OSError as error:
+        if time.monotonic() > end:
+            sys.exit("not ready after {_SECONDS} s: %s" % error)
+        time.sleep(0.05)
+with open("{dockerfile.MODEL}/{EXAMPLE}", "rb") as file:
+    body = json.dumps(json.load(file)["request"]).encode()
+request = urllib.request.Request(server + "/invocations", body, {{"Content-Type": "application/json"}})
+try:
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        print(answer.read().decode())
+except urllib.error.HTTPError as error:
+    sys.exit("HTTP %d: %s" % (error.code, error.read().decode(errors="replace")))
+"""
+
+
+class Example(msgspec.Struct, frozen=True):
+    """A recorded request and its answer."""
+
+    request: dict[str, Any]
+    answer: dict[str, Any]
+
+
+def check(client: Any, image: Any, model: Artefact, *, tolerance: float) -> None:
+    """Start `image` once and ask it. Outside when it does not start, does not answer, or answers something else.
+
+    The container can write nowhere, has no rights, no network, and is always removed. `tolerance` is the relative
+    difference allowed between floats: 0 where the very libraries that recorded the answer compute it.
+    """
+    expected = model.json(EXAMPLE, Example).answer
+    with engine.failures("the image cannot be started"):
+        container = client.containers.create(
+            image.id,
+            read_only=True,
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            pids_limit=512,
+            network_mode="none",
+            labels={"dev.mlops.smoke": model.id},
+        )
+    try:
+        with engine.failures("the image cannot be started"):
+            container.start()
+            code, (printed, problem) = container.exec_run(["python3", "-c", _CLIENT], demux=True)
+        if code != 0:
+            raise Outside(f"the image does not answer: {_why(container, problem)}", "nothing was tagged")
+    finally:
+        with contextlib.suppress(Outside), engine.failures("docker rm"):
+            container.remove(force=True, v=True)
+    difference = _compare(printed, expected, tolerance)
+    if difference:
+        raise Outside(f"the image answers differently than the model did: {difference}", "nothing was tagged")
+
+
+def _compare(printed: bytes, expected: dict[str, Any], tolerance: float) -> str:
+    """Where an answer differs from the recorded one; empty when it does not."""
+    try:
+        answer = msgspec.json.decode(printed)
+    except msgspec.DecodeError as error:
+        return f"not JSON ({error})"
+    if not isinstance(answer, dict):
+        return "not a JSON object"
+    return different(answer.get("predictions"), expected.get("predictions"), tolerance, "predictions")
+
+
+def different(found: Any, expected: Any, tolerance: float, where: str) -> str:
+    """The first place in which two JSON values differ, told in a line; empty when they are the same."""
+    if isinstance(expected, dict) and isinstance(found, dict) and found.keys() == expected.keys():
+        below = (different(found[key], expected[key], tolerance, f"{where}.{key}") for key in expected)
+        return next(filter(None, below), "")
+    if isinstance(expected, list) and isinstance(found, list) and len(found) == len(expected):
+        pairs = enumerate(zip(found, expected, strict=True))
+        return next(filter(None, (different(a, b, tolerance, f"{where}[{n}]") for n, (a, b) in pairs)), "")
+    if type(found) is type(expected) and found == expected:
+        return ""
+    if isinstance(found, float) and isinstance(expected, float) and math.isclose(found, expected, rel_tol=tolerance):
+        return ""
+    return f"{where} is {_short(found)}, recorded was {_short(expected)}"
+
+
+def _short(value: Any) -> str:
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _why(container: Any, problem: bytes | None) -> str:
+    """What went wrong inside: what the client in there said, or the last lines of a server that died."""
+    with contextlib.suppress(Outside), engine.failures("docker logs"):
+        container.reload()
+        if container.status != "running":
+            lines = container.logs().decode("utf-8", "replace").strip().splitlines()[-_LINES:]
+            return f"it ended with {container.attrs['State']['ExitCode']}: " + " | ".join(lines)
+    return (problem or b"no answer").decode("utf-8", "replace").strip()
