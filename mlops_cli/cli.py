@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import importlib
-import json
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from mlops_cli import __version__, config, errors, logs
+from mlops_cli import __version__, config, errors, interrupts, logs
 from mlops_cli.commands import _pipe
 from mlops_cli.errors import MlopsError
 
@@ -38,11 +34,8 @@ COMMANDS = {
     "demo": "Run a model's whole life on built-in flights, offline.",
 }
 
+_NAMES = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
 _CLICK_ERROR = typer.BadParameter.__mro__[2]
-
-
-class _Terminated(BaseException):
-    """SIGTERM came."""
 
 
 class _Commands(TyperGroup):
@@ -55,12 +48,14 @@ class _Commands(TyperGroup):
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
         """The command of that name, its module imported now."""
         if cmd_name not in COMMANDS:
+            import difflib
+
             near = difflib.get_close_matches(cmd_name, COMMANDS, 1)
             raise errors.Usage(
                 f"no command {cmd_name!r}", f"did you mean {near[0]}?" if near else "mlops --help lists the commands"
             )
         command = build(cmd_name)
-        file = config.load((ctx.obj or {}).get("config"))
+        file = config.load(ctx.params.get("config"))  # the callback below has not run yet
         known = {parameter.name or "" for parameter in command.params}
         ctx.default_map = {cmd_name: file.defaults(cmd_name, known, COMMANDS)}
         return command
@@ -81,7 +76,8 @@ def build(name: str) -> Any:
     command = typer.main.get_command(app)
     command.name = name
     for parameter in command.params:
-        parameter.show_envvar = False  # every flag has one, MLOPS_COMMAND_FLAG: said once, in the documentation
+        # Every flag has one, MLOPS_COMMAND_FLAG: that is said once, in the documentation.
+        parameter.show_envvar = False  # type: ignore[attr-defined]
     return command
 
 
@@ -104,22 +100,24 @@ def application() -> Any:
 
     @app.callback()
     def options(
-        ctx: typer.Context,
         config: Annotated[
-            Optional[str],
-            typer.Option(metavar="FILE", envvar="MLOPS_CONFIG", help="Defaults of flags from there, not from mlops.toml."),
+            str | None,
+            typer.Option(
+                metavar="FILE", envvar="MLOPS_CONFIG", help="Defaults of flags from there, not from mlops.toml."
+            ),
         ] = None,
-        version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which it is.")] = False,
+        version: Annotated[
+            bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which it is.")
+        ] = False,
     ) -> None:
         """A machine-learning model's whole life: files in, files out; chain the commands with |, make and cron."""
-        ctx.obj = {"config": config}
 
     return typer.main.get_command(app)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line; its exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    interrupts.install()
     command = next((word for word in arguments if word in COMMANDS), "")
     as_json = "--json" in arguments
     try:
@@ -127,37 +125,48 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except BaseException as error:
         code = _code(error, command, as_json, arguments)
-    if code:
+    if code and not (as_json and _pipe.is_clean()):
         _pipe.stop(command, code)
     return code
 
 
 def _main(arguments: Sequence[str]) -> int:
     """Hand over to Typer, whose own handling of errors is left out."""
-    if not arguments:
-        arguments = ["--help"]
-    result = application().main(list(arguments), prog_name="mlops", standalone_mode=False)
+    words = _hoisted(arguments) or ["--help"]
+    result = application().main(words, prog_name="mlops", standalone_mode=False)
     return result if isinstance(result, int) else 0
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    """End on SIGTERM as on an exception, so that nothing half written stays."""
-    raise _Terminated
+def _hoisted(arguments: Sequence[str]) -> list[str]:
+    """`--config FILE` and `--version` moved to the front: they may stand behind the command as other flags do."""
+    front, words = [], list(arguments)
+    position = 0
+    while position < len(words) and words[position] != "--":
+        word = words[position]
+        size = 2 if word == "--config" and position + 1 < len(words) else 1
+        if size == 2 or word == "--version" or word.startswith("--config="):
+            front += words[position : position + size]
+            del words[position : position + size]
+        else:
+            position += 1
+    return front + words
 
 
 def _code(error: BaseException, command: str, as_json: bool, arguments: Sequence[str]) -> int:
     """Tell what happened in one line, and say with what code to end."""
+    if isinstance(error, SystemExit) and isinstance(error.__context__, OSError):
+        error = error.__context__  # Typer has made EPIPE an exit with 1, while it printed help
     if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else 1 if error.code else 0
+        return error.code if isinstance(error.code, int) else errors.BUG if error.code else 0
     if isinstance(error, errors.Stopped):
         return error.exit
     if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
         _pipe.abandon_stdout()
         return errors.BROKEN_PIPE
+    if interrupts.code():
+        return interrupts.code()
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return errors.INTERRUPTED
-    if isinstance(error, _Terminated):
-        return errors.TERMINATED
     known = _known(error, command)
     if known is not None:
         _tell(known, command, as_json)
@@ -177,8 +186,8 @@ def _known(error: BaseException, command: str) -> MlopsError | None:
         return errors.Usage(error.format_message(), f"mlops {command} --help".replace("  ", " "))  # type: ignore[attr-defined]
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("mlops_cli"):
         return errors.MissingExtra.of(error.name or "a library", "all")
-    if isinstance(error, FileNotFoundError) and error.filename is not None:
-        return errors.Missing(f"{_text(error.filename)}: no such file or directory")
+    if isinstance(error, OSError) and error.errno in _NAMES and error.filename is not None:
+        return errors.Missing(f"{_text(error.filename)[:200]}: {str(error.strerror).lower()}")
     if isinstance(error, OSError) and error.errno is not None:
         where = f"{_text(error.filename)}: " if error.filename is not None else ""
         hints = {errno.ENOSPC: "free some space, or write elsewhere with -o", errno.EROFS: "write elsewhere with -o"}
@@ -196,11 +205,11 @@ def _text(name: object) -> str:
 def _tell(error: MlopsError, command: str, as_json: bool) -> None:
     """One line, then the hint; or one JSON object."""
     if as_json:
+        import json
+
         fields = {"error": error.word, "message": logs.redact(error.message), "hint": error.hint, "exit": error.exit}
         _pipe.tell(json.dumps({"command": command, **fields}))
         return
     _pipe.tell(f"mlops {command}: {error.word}: {error.message}".replace("mlops :", "mlops:"))
     if error.hint:
         _pipe.tell(f"hint: {error.hint}")
-
-

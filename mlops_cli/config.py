@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +11,11 @@ from mlops_cli.errors import InputUnusable, Missing
 NAME = "mlops.toml"
 
 
-@dataclass(frozen=True)
 class Config:
     """Flags for all commands (`[mlops]`), and for one command (a table of its name)."""
 
-    path: Path | None
-    tables: dict[str, dict[str, Any]]
+    def __init__(self, path: Path | None, tables: dict[str, dict[str, Any]]) -> None:
+        self.path, self.tables = path, tables
 
     def defaults(self, command: str, known: Collection[str], commands: Collection[str]) -> dict[str, Any]:
         """The defaults for a command that has the parameters `known`; an unknown key is an error."""
@@ -34,6 +31,8 @@ class Config:
 
     def _unknown(self, what: str, word: str, known: Collection[str]) -> InputUnusable:
         """The error for a key that nothing reads."""
+        import difflib
+
         near = difflib.get_close_matches(word, known, 1)
         return InputUnusable(f"{self.path}: unknown {what}", f"did you mean {near[0]}?" if near else "remove it")
 
@@ -47,7 +46,7 @@ def load(path: str | None) -> Config:
 
     try:
         tables = tomllib.loads(found.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise Missing(f"{found}: no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputUnusable(f"{found}: {error}", "see docs/configuration.md") from None

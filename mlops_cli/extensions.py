@@ -9,11 +9,11 @@ from typing import Any
 
 from mlops_cli.errors import MissingExtra, Usage
 
-SOURCES = {
-    "csv": "mlops_cli.sources.csv",
-    "ndjson": "mlops_cli.sources.json",
+SOURCES = {  # asked in this order what a file is
     "parquet": "mlops_cli.sources.parquet",
     "arrow": "mlops_cli.sources.arrow",
+    "ndjson": "mlops_cli.sources.json",
+    "csv": "mlops_cli.sources.csv",
 }
 MODELS = {"lightgbm": "mlops_cli.models.lightgbm"}
 DRIFT = {"psi": "mlops_cli.drift.psi", "ks": "mlops_cli.drift.ks"}

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 Data = Annotated[
-    Optional[str],
+    str | None,
     typer.Argument(metavar="[DATA]", help="A dataset, a data file or a reference; standard input without it."),
 ]
 Ref = Annotated[
-    Optional[str],
+    str | None,
     typer.Argument(metavar="[REF]", help="A path, NAME, NAME@7 or NAME@alias; standard input without it."),
 ]
 Out = Annotated[
-    Optional[str],
+    str | None,
     typer.Option("-o", "--out", metavar="PATH", help="Write there; without it into the workspace (.mlops/)."),
 ]
 TableOut = Annotated[
-    Optional[str],
+    str | None,
     typer.Option("-o", "--out", metavar="PATH", help="Write there; '-' streams the table (Arrow) to standard output."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a reference.")]
@@ -29,11 +29,13 @@ Force = Annotated[bool, typer.Option("--force", help="Do it again, even if it is
 DryRun = Annotated[bool, typer.Option("-n", "--dry-run", help="Say what would be done, and do nothing outside.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="The seed of all that is random.")]
 Registry = Annotated[
-    Optional[str],
-    typer.Option("--registry", metavar="DIR", help="The registry; else $MLOPS_REGISTRY or the nearest mlops-registry/."),
+    str | None,
+    typer.Option(
+        "--registry", metavar="DIR", help="The registry; else $MLOPS_REGISTRY or the nearest mlops-registry/."
+    ),
 ]
 Require = Annotated[
-    Optional[list[str]],
+    list[str] | None,
     typer.Option("--require", metavar="EXPR", help="A gate, such as 'precision>=0.40'; may be given several times."),
 ]
 Point = Annotated[bool, typer.Option("--point", help="Judge estimates alone, without their intervals.")]

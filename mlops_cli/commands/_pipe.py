@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
-import json
 import os
 import stat
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mlops_cli import logs
 from mlops_cli.commands._progress import Progress
-from mlops_cli.errors import EmptyInput, InputUnusable, Usage
+from mlops_cli.errors import BROKEN_PIPE, EmptyInput, InputUnusable, Usage
 
 if TYPE_CHECKING:
     from mlops_cli.steps.context import Context
@@ -34,11 +35,14 @@ class _Stdout:
 class Session:
     """One run of a command: its input, where it tells people things, and how its result is printed."""
 
-    def __init__(self, command: str, *, json: bool, quiet: bool, verbose: bool, force: bool, registry: str | None) -> None:
+    def __init__(
+        self, command: str, *, json: bool, quiet: bool, verbose: bool, force: bool, registry: str | None
+    ) -> None:
         from mlops_cli.steps.context import Context
 
         self.command, self.json, self.quiet, self.verbose = command, json, quiet, verbose
         self.progress = Progress(quiet=quiet)
+        _check_names(*sys.argv[1:], str(Path.cwd()))
         arguments = ("mlops", *logs.redact_all(sys.argv[1:]))
         self.context: Context = Context(self.note, self.progress, registry, force, arguments)
         self._streaming = False
@@ -81,8 +85,11 @@ class Session:
         from mlops_cli.steps import stream
 
         _Stdout.state = "streaming"
-        verdict = stream.write(table, sys.stdout.buffer)
+        with _hanging_up():
+            verdict = stream.write(table, sys.stdout.buffer)
         if self.json:
+            import json
+
             tell(json.dumps({"exit": verdict.exit, **table.summary()}, default=str))
         self._verdict(verdict)
         if verdict.exit:
@@ -93,14 +100,14 @@ class Session:
         """Print the reference or the JSON object, tell the verdict, and end with its code."""
         if outcome.cached:
             self.note("cached")
+        self._verdict(outcome.verdict)
         for line in outcome.notes:
             self.note(line)
-        self._verdict(outcome.verdict)
         if self.json:
             self.print_json(_described(outcome), outcome.exit)
         elif outcome.exit == 0:
             self.print(outcome.ref)
-        else:
+        elif outcome.artefact:
             self.note(f"the result is in {outcome.ref}")
         if outcome.exit:
             raise SystemExit(outcome.exit)
@@ -109,19 +116,22 @@ class Session:
         """Write the result, a line or a text, to standard output."""
         self.progress.close()
         _Stdout.state = "done"
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
-        sys.stdout.flush()
+        with _hanging_up():
+            sys.stdout.write(text if text.endswith("\n") else text + "\n")
+            sys.stdout.flush()
 
     def print_json(self, value: Any, exit: int = 0) -> None:
         """Write one JSON object to standard output; structs are written as objects, NaN as null."""
         import msgspec
 
-        fields = msgspec.to_builtins(value, str_keys=True)
+        fields = logs.redact_within(msgspec.to_builtins(value, str_keys=True))
         self.print(msgspec.json.encode({"exit": exit, **fields}).decode())
 
     def _verdict(self, verdict: Verdict) -> None:
         """Tell what was decided and why."""
         for line in verdict.lines:
+            if verdict.exit and self.quiet:
+                tell(f"mlops {self.command}: {line}")  # why it ends with that code is no chatter
             self.note(line)
 
 
@@ -155,16 +165,27 @@ def read_stdin(file: BinaryIO) -> Given:
             return Given(stdin=Stdin(kind, io.BufferedReader(_Pushback(head, file), 1 << 20)))
     text = head + file.read(1 << 16)
     first, _, rest = text.partition(b"\n")
-    try:
-        line = first.decode().strip()
-    except UnicodeDecodeError:
-        line = "\0"
+    line = first.decode("utf-8", "replace").strip()
     if rest.strip() or "\0" in line or len(first) > 4096:
-        raise InputUnusable("standard input is neither a reference nor a table", "mlops ingest - reads CSV and other data")
+        raise InputUnusable(
+            "standard input is neither a reference nor a table", "mlops ingest - reads CSV and other data"
+        )
     check_stop(line)
     if not line:
         raise EmptyInput("standard input is empty", "the command before it printed nothing")
     return Given(line)
+
+
+def _check_names(*names: str) -> None:
+    """Refuse names that are not UTF-8: manifests cannot hold them, and polars cannot open them."""
+    for name in names:
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raise InputUnusable(f"{name}: this name is not UTF-8", "rename it")
+
+
+def is_clean() -> bool:
+    """Whether nothing has been written to standard output."""
+    return _Stdout.state == "clean"
 
 
 def stop(command: str, code: int) -> None:
@@ -191,6 +212,18 @@ def abandon_stdout() -> None:
     _Stdout.state = "done"
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+@contextlib.contextmanager
+def _hanging_up() -> Iterator[None]:
+    """End in silence with 141 when the reader has gone; Typer would make it 1, which means something else."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EPIPE:
+            raise
+        abandon_stdout()
+        raise SystemExit(BROKEN_PIPE) from None
 
 
 def _is_pipe() -> bool:

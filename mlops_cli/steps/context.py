@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from mlops_cli.store import workspace
 from mlops_cli.store.workspace import Workspace
@@ -13,8 +14,7 @@ def _silent(*_: object) -> None:
     """Say nothing."""
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """`note(line)` tells people something; `progress(what, done, total)` says how far long work is, `total` in the
     same unit as `done` or None when unknown. `command` is the redacted command line for the manifest."""
 
@@ -23,4 +23,4 @@ class Context:
     registry: str | None = None
     force: bool = False
     command: tuple[str, ...] = ("mlops",)
-    workspace: Workspace = field(default_factory=workspace.locate)
+    workspace: Workspace = msgspec.field(default_factory=workspace.locate)

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import functools
-import getpass
 import hashlib
-import importlib.metadata
 import os
-import platform
-import shutil
-import socket
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +29,8 @@ def tool() -> str:
 
 def versions(libraries: Sequence[str]) -> dict[str, str]:
     """The installed versions of distributions; what is not installed is left out."""
+    import importlib.metadata  # reads mail: too slow for commands that make nothing
+
     found = {}
     for name in sorted(libraries):
         try:
@@ -44,7 +42,7 @@ def versions(libraries: Sequence[str]) -> dict[str, str]:
 
 def describe(libraries: Sequence[str]) -> dict[str, Any]:
     """The `environment` of a manifest."""
-    described: dict[str, Any] = {"python": platform.python_version(), "packages": versions(libraries)}
+    described: dict[str, Any] = {"python": sys.version.split()[0], "packages": versions(libraries)}
     commit = _git("rev-parse", "HEAD")
     if commit:
         dirty = _git("status", "--porcelain", "--untracked-files=no")
@@ -57,11 +55,13 @@ def actor() -> str:
     named = os.environ.get("MLOPS_ACTOR")
     if named:
         return named
+    import getpass
+
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+    return f"{user}@{os.uname().nodename}"
 
 
 def created() -> str:
@@ -72,7 +72,7 @@ def created() -> str:
 
 def _git(*arguments: str) -> str | None:
     """What git says about the current directory; None outside a checkout or without git."""
-    if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)) or not shutil.which("git"):
+    if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
         return None
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)

@@ -5,33 +5,37 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlops_cli.errors import WrongKind
+import msgspec
+
+from mlops_cli import interrupts, logs
+from mlops_cli.errors import Usage
 from mlops_cli.steps import environment
 from mlops_cli.steps.context import Context
-from mlops_cli.store import artefact, files, manifest
+from mlops_cli.store import artefact, files, workspace
 from mlops_cli.store.artefact import Artefact
 from mlops_cli.store.manifest import Input
 
+_FILES = (".parquet", ".csv", ".tsv", ".json", ".ndjson", ".arrow", ".feather")
+_MAKES = {"ingest": "dataset", "validate": "dataset", "split": "split", "train": "model", "evaluate": "evaluation"}
+"""What lies at `-o` may be replaced by; known before the work is done for commands that may take long."""
 
-@dataclass(frozen=True)
-class Contents:
-    """What the payload that was built is; `rejects` says the same of the rejected rows, when there is such a payload."""
+
+class Contents(msgspec.Struct, frozen=True):
+    """What the payload that was built is; `rejects` says the same of the rejected rows, when there are any."""
 
     kind: str
     inputs: list[Input]
-    params: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
     seed: int | None = None
     schema: dict[str, Any] | None = None
     rejects: Contents | None = None
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """0 pass, 1 finding, 3 inconclusive; `lines` tell people why; `details` goes into `--json`."""
 
     exit: int = 0
@@ -39,8 +43,7 @@ class Verdict:
     details: object = None
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """Something to make. `key` holds all that decides the result besides code and `libraries`; None always runs.
 
     `build(payload, rejects)` writes into two empty directories. `judge` is asked on a hit too; `measured` gives the
@@ -55,23 +58,21 @@ class Job:
     measured: Callable[[Artefact], dict[str, Any]] | None = None
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """Where the artefact and the rejected rows go; without `out` into the workspace."""
 
     out: str | None = None
     reject: str | None = None
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What a step has done. `ref` is what is printed; `exit` what the command ends with."""
 
     ref: str
     artefact: Artefact | None = None
     verdict: Verdict = Verdict()
     cached: bool = False
-    measured: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any] = msgspec.field(default_factory=dict)
     rejects: Artefact | None = None
     notes: tuple[str, ...] = ()
 
@@ -85,8 +86,10 @@ def perform(ctx: Context, job: Job, output: Output) -> Outcome:
     """Do a job, or find that it has been done; its artefact ends at `-o` only when the verdict is a pass."""
     out = Path(output.out) if output.out else None
     if out:
-        _check_free(out)
+        _check_free(out, job.command)
     files.check_writable(out.parent if out else ctx.workspace.root)
+    if output.reject:
+        files.check_writable(Path(output.reject).parent)
     key = None if job.key is None else _key(job)
     known = ctx.workspace.recall(key) if key and not ctx.force else None
     if known is None:
@@ -105,6 +108,7 @@ def _build(ctx: Context, job: Job, output: Output, out: Path | None, key: str | 
         payload.mkdir()
         refuse.mkdir()
         contents = job.build(payload, refuse)
+        interrupts.check()
         sealed = _seal(ctx, job, payload, contents)
         rejects = None
         if contents.rejects:
@@ -133,8 +137,8 @@ def _seal(ctx: Context, job: Job, directory: Path, contents: Contents) -> Artefa
         created=environment.created(),
         tool=environment.tool(),
         command=list(ctx.command),
-        inputs=contents.inputs,
-        params=contents.params,
+        inputs=[msgspec.structs.replace(source, ref=logs.redact(source.ref)) for source in contents.inputs],
+        params=logs.redact_within(contents.params),
         seed=contents.seed,
         schema=contents.schema or {},
         environment=environment.describe(job.libraries),
@@ -142,21 +146,27 @@ def _seal(ctx: Context, job: Job, directory: Path, contents: Contents) -> Artefa
 
 
 def _key(job: Job) -> str:
-    """The digest of everything that decides a job's result."""
+    """The digest of everything that decides a job's result, as `json` writes it: NaN, infinity and null differ."""
     parts = {
         "command": job.command,
         "key": job.key,
         "tool": environment.tool(),
         "libraries": environment.versions(job.libraries),
     }
-    return hashlib.sha256(manifest.canonical(parts)).hexdigest()
+    import json
+
+    plain = msgspec.to_builtins(parts, str_keys=True, order="sorted")
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def _check_free(out: Path) -> None:
+def _check_free(out: Path, command: str) -> None:
     """Refuse a target that is something else, before any work is done."""
-    files.recover(out)
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / manifest.NAME).is_file()):
-        raise WrongKind(f"{out} exists and is not an artefact: it is left as it is", "choose another path for -o")
+    if out.name in ("", ".."):
+        raise Usage(f"-o {out}: a directory that one stands in cannot be replaced", "give the new directory a name")
+    workspace.replaceable(out, _MAKES.get(command))
+    if out.suffix in _FILES and not out.exists():
+        hint = f"-o {out.with_suffix('')}: its tables are *.parquet in there; or stream one with -o - > FILE.arrow"
+        raise Usage(f"-o {out}: what is written is a directory, and that is called like a file", hint)
 
 
 def _give_rejects(ctx: Context, rejects: Artefact | None, target: str | None) -> None:
@@ -170,14 +180,11 @@ def _give_rejects(ctx: Context, rejects: Artefact | None, target: str | None) ->
     source = rejects.tables()[0]
     if path.is_file() and files.digest(path) == rejects.entry(source.name).sha256:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{files.token()}")
-    try:
-        shutil.copyfile(source, temporary)
-        files.fsync_file(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.staging_directory(path.parent, path.name) as stage:
+        shutil.copyfile(source, stage / "copy")
+        files.fsync_file(stage / "copy")
+        (stage / "copy").replace(path)
+        files.fsync_dir(path.parent)
 
 
 def shown(path: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,24 +18,21 @@ _REGISTERED = re.compile(r"(?:models:/)?([a-z0-9][a-z0-9._-]{0,63})(?:[@/]([a-z0
 _STOP = re.compile(r"mlops:stop:(\d{1,3}):(\S+)")
 
 
-@dataclass(frozen=True)
-class Stdin:
-    """Data on standard input: `kind` is arrow (a stream), feather, parquet or ndjson; `file` starts at its first byte."""
+class Stdin(msgspec.Struct, frozen=True):
+    """Data on standard input: `kind` is arrow (a stream), feather, parquet or ndjson; `file` is at its first byte."""
 
     kind: str
     file: BinaryIO
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(msgspec.Struct, frozen=True):
     """What a command was pointed at: a reference, or data on standard input, or nothing."""
 
     ref: str | None = None
     stdin: Stdin | None = None
 
 
-@dataclass(frozen=True)
-class Resolved:
+class Resolved(msgspec.Struct, frozen=True):
     """An artefact, and the registered name and version it was asked for by, if it was."""
 
     artefact: Artefact
@@ -64,17 +60,24 @@ def resolve(ctx: Context, given: Given, *kinds: str, flag: str = "") -> Resolved
     `flag` is what would say the missing ancestor. Errors: Usage without input, Missing, WrongKind.
     """
     ref = _text(given, kinds)
-    found = _lookup(ctx, ref)
+    found = _lookup(ctx, ref, kinds)
     if not kinds or found.artefact.kind in kinds:
-        return found
+        return _intact(found) if kinds else found
     back = ancestor(ctx, found.artefact, kinds, flag)
     if back is None:
         raise WrongKind(f"{ref} is a {found.artefact.kind}, not a {' or '.join(kinds)}", _how(kinds))
-    return Resolved(back, ref, found.name, found.version, found.alias)
+    return _intact(Resolved(back, ref, found.name, found.version, found.alias))
+
+
+def _intact(found: Resolved) -> Resolved:
+    """A model is checked whenever it is named, since a result that is known already would not load it."""
+    if found.artefact.kind == "model":
+        artefact.check(found.artefact)
+    return found
 
 
 def ancestor(ctx: Context, start: Artefact, kinds: tuple[str, ...], flag: str = "") -> Artefact | None:
-    """The nearest ancestor of one of `kinds`, by id; None when the lineage has none, Missing when it is out of reach."""
+    """The nearest ancestor of one of `kinds`, by id; None when there is none, Missing when it is out of reach."""
     queue, seen = [start], {start.id}
     lost = None
     while queue:
@@ -102,7 +105,7 @@ def reach(ctx: Context, source: Input) -> Artefact | None:
         found = artefact.open_artefact(Path(source.ref))
         if found.id == source.id:
             return found
-    except (MlopsError, OSError):
+    except (MlopsError, OSError, ValueError):
         pass  # it is looked for elsewhere
     found_here = ctx.workspace.find(source.id)
     if found_here:
@@ -150,7 +153,7 @@ def _text(given: Given, kinds: tuple[str, ...]) -> str:
     raise Usage("nothing to work on", f"name {_article(kinds)}, or pipe its reference in")
 
 
-def _lookup(ctx: Context, ref: str) -> Resolved:
+def _lookup(ctx: Context, ref: str, kinds: tuple[str, ...]) -> Resolved:
     """A path that exists wins over a name."""
     if not ref:
         raise EmptyInput("an empty reference", "the command before it printed nothing")
@@ -161,7 +164,8 @@ def _lookup(ctx: Context, ref: str) -> Resolved:
         return Resolved(artefact.open_artefact(path), ref)
     if path.exists():
         what = "a file, not an artefact" if path.is_file() else "a directory without manifest.json, not an artefact"
-        raise WrongKind(f"{ref} is {what}", f"mlops ingest {ref}" if path.is_file() else "")
+        table = path.is_file() and (not kinds or "dataset" in kinds)
+        raise WrongKind(f"{ref} is {what}", f"mlops ingest {ref}" if table else _how(kinds))
     name = _REGISTERED.fullmatch(ref)
     if name is None:
         raise Missing(f"{ref}: no such file or artefact")
@@ -170,7 +174,8 @@ def _lookup(ctx: Context, ref: str) -> Resolved:
     except Missing as error:
         if "@" in ref or ref.startswith("models:"):
             raise
-        raise Missing(f"{ref}: no such file, artefact or registered model", error.hint) from None
+        hint = "" if path.suffix else error.hint
+        raise Missing(f"{ref}: no such file, artefact or registered model", hint) from None
 
 
 def _registered(ctx: Context, name: str, which: str | None, ref: str) -> Resolved:
@@ -188,5 +193,11 @@ def _article(kinds: tuple[str, ...]) -> str:
 
 def _how(kinds: tuple[str, ...]) -> str:
     """The command that makes the kind that was wanted."""
-    made_by = {"dataset": "ingest", "split": "split", "model": "train", "evaluation": "evaluate", "predictions": "predict"}
+    made_by = {
+        "dataset": "ingest",
+        "split": "split",
+        "model": "train",
+        "evaluation": "evaluate",
+        "predictions": "predict",
+    }
     return f"mlops {made_by[kinds[0]]} makes one" if kinds and kinds[0] in made_by else ""

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import msgspec
 import pyarrow as pa
 
+from mlops_cli import interrupts
 from mlops_cli.errors import Corrupt, MlopsError, Stopped
 from mlops_cli.steps import references
 from mlops_cli.steps.memo import Verdict
@@ -45,6 +46,7 @@ def write(stream: TableStream, file: BinaryIO) -> Verdict:
     for batch in stream.batches:
         writer.write_batch(batch)
     verdict = stream.finish()
+    interrupts.check()
     if verdict.exit == 0:
         writer.close()
         file.flush()
@@ -69,7 +71,7 @@ class Reader:
         text = (self.schema.metadata or {}).get(METADATA_KEY)
         try:
             found = msgspec.json.decode(text) if text else {}
-        except msgspec.DecodeError:
+        except manifest.UNREADABLE:
             return {}
         return found if isinstance(found, dict) else {}
 

@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 import polars as pl
 import pyarrow as pa
+from polars import selectors
 from polars.exceptions import PanicException, PolarsError
 from polars.io.plugins import register_io_source
+from polars.lazyframe.opt_flags import DEFAULT_QUERY_OPT_FLAGS
 
 from mlops_cli.errors import Corrupt, InputUnusable, MlopsError, Outside, SchemaMismatch
 from mlops_cli.steps import bare, references
@@ -24,6 +26,10 @@ from mlops_cli.steps.references import Given, Stdin
 from mlops_cli.steps.stream import Reader, TableStream
 from mlops_cli.store.artefact import Artefact
 from mlops_cli.store.manifest import Input
+
+# With this optimisation polars 2.1 returns the rows of a scan in another order when every output is a when/then of
+# literals, even if told to keep it (docs/adr/0004-polars-order.md).
+DEFAULT_QUERY_OPT_FLAGS.check_order_observe = False
 
 ROWS = 131_072
 """Rows of a row group and of a batch, unless a table is very wide or holds images."""
@@ -51,14 +57,16 @@ class Written:
 
 
 def open_table(ctx: Context, given: Given, part: str | None = None, *, flag: str = "") -> Table:
-    """The table that was given: a dataset or predictions, a part (`train`, `valid`, `test`) of a split, a bare data file,
-    or the data on standard input. Errors: those of `references.resolve`; Corrupt, Stopped while a stream is read."""
+    """The table that was given: a dataset or predictions, a part (`train`, `valid`, `test`) of a split, a bare data
+    file, or the data on standard input. Errors: those of `references.resolve`; Corrupt, Stopped while a stream is read.
+    """
     if given.stdin:
         return _from_stdin(given.stdin)
     path = references.is_file(given)
     if path is not None:
         digest = ctx.workspace.digest(path)
-        return Table(bare.scan(ctx, path), [Input("file", f"sha256:{digest}", str(path))], [digest, path.suffix], str(path))
+        source = Input("file", f"sha256:{digest}", str(path))
+        return Table(bare.scan(ctx, path), [source], [digest, path.suffix], str(path))
     kinds = ("split",) if part else ("dataset", "predictions")
     found = references.resolve(ctx, given, *kinds, flag=flag)
     return from_artefact(found.artefact, found.input, part)
@@ -81,17 +89,16 @@ def _from_stdin(stdin: Stdin) -> Table:
     lineage = reader.lineage
     try:
         inputs = msgspec.convert(lineage.get("inputs", []), list[Input])
+        commands = msgspec.convert(lineage.get("commands", []), list[list[str]])
     except msgspec.ValidationError:
-        inputs = []
-    return Table(
-        _lazy(reader), inputs or [Input("stdin", "", "-")], None, "standard input", True, lineage.get("commands", [])
-    )
+        inputs, commands = [], []
+    return Table(_lazy(reader), inputs or [Input("stdin", "", "-")], None, "standard input", True, commands)
 
 
 def _lazy(reader: Reader) -> pl.LazyFrame:
-    """A stream as a lazy frame that can be collected once."""
+    """A stream as a lazy frame that can be collected once; without metadata, which polars wants to be text."""
     try:
-        empty = pl.from_arrow(reader.schema.empty_table())
+        empty = pl.from_arrow(reader.schema.remove_metadata().empty_table())
     except (PolarsError, PanicException, pa.ArrowException) as error:
         raise SchemaMismatch(f"the stream has a column that mlops cannot read: {error}") from None
     assert isinstance(empty, pl.DataFrame)
@@ -102,9 +109,9 @@ def _lazy(reader: Reader) -> pl.LazyFrame:
         del batch_size
         left = n_rows
         for batch in reader:
-            frame = pl.DataFrame(pl.from_arrow(batch))
+            frame = pl.DataFrame(pl.from_arrow(batch.replace_schema_metadata(None)))
             if with_columns is not None:
-                frame = frame.select(with_columns)
+                frame = frame.select(selectors.by_name(with_columns))  # a name may look like a pattern
             if predicate is not None:
                 frame = frame.filter(predicate)
             if left is not None:
@@ -216,8 +223,15 @@ def _arrow_schema(schema: pl.Schema) -> pa.Schema:
 
 
 def described(schema: pl.Schema) -> dict[str, str]:
-    """A schema as column → type, as polars writes types in lower case (`int64`, `string`, `datetime[μs]`)."""
-    return {name: str(kind).lower() for name, kind in schema.items()}
+    """A schema as column → type: polars' names in lower case, `datetime[us, UTC]` for times."""
+    return {name: _described(kind) for name, kind in schema.items()}
+
+
+def _described(kind: pl.DataType) -> str:
+    """One type in one word."""
+    if isinstance(kind, pl.Datetime):
+        return f"datetime[{kind.time_unit}{', ' + kind.time_zone if kind.time_zone else ''}]"
+    return str(kind).lower()
 
 
 def schema_of(frame: pl.LazyFrame, name: str = "the table") -> pl.Schema:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,8 +19,7 @@ T = TypeVar("T")
 KINDS = ("dataset", "split", "model", "evaluation", "package", "predictions", "report")
 
 
-@dataclass(frozen=True)
-class Artefact:
+class Artefact(msgspec.Struct, frozen=True):
     """A complete artefact on disk. Its files are checked against the manifest when they are read."""
 
     path: Path
@@ -71,8 +69,16 @@ class Artefact:
         """A JSON payload file, digest checked, as `type` (unknown keys are ignored)."""
         try:
             return msgspec.json.decode(self.read(name), type=type)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except manifest.UNREADABLE as error:
             raise Corrupt(f"{self.path / name}: {error}") from None
+
+    @property
+    def whole(self) -> bool:
+        """Whether every payload file is there in its size; their digests are not compared."""
+        try:
+            return all(self.file(entry.path) for entry in self.manifest.files)
+        except Integrity:
+            return False
 
     def tables(self, part: str = "") -> list[Path]:
         """The Parquet files of the payload, or of one part (`train`), in order, sizes checked."""
@@ -92,7 +98,7 @@ def open_artefact(path: Path, kinds: Collection[str] = ()) -> Artefact:
     files.recover(path)
     try:
         data = (path / manifest.NAME).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         if not path.exists():
             raise Missing(f"{path}: no such file or directory") from None
         raise Missing(f"{path}: not an artefact, it has no manifest.json") from None
@@ -122,14 +128,19 @@ def check(artefact: Artefact) -> None:
 
 
 def file_table(directory: Path) -> list[FileEntry]:
-    """The payload files below `directory`, sorted by path, each fsynced and digested. Links are refused."""
+    """The payload files below `directory`, sorted by path, each fsynced and digested.
+
+    Corrupt for links, for what is no plain file, and for names that are not UTF-8.
+    """
     entries = []
     for folder, names, filenames in os.walk(directory):
         names.sort()
+        for name in (*names, *filenames):
+            path = Path(folder, name)
+            if path.is_symlink() or not (path.is_dir() or path.is_file()) or not name.isprintable():
+                raise Corrupt(f"{path}: only plain files with plain names can be part of an artefact")
         for name in filenames:
             path = Path(folder, name)
-            if path.is_symlink() or not path.is_file():
-                raise Corrupt(f"{path}: only plain files can be part of an artefact")
             relative = path.relative_to(directory).as_posix()
             if relative != manifest.NAME:
                 files.fsync_file(path)

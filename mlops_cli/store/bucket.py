@@ -1,10 +1,9 @@
-"""Where a registry lies: the few operations it needs, met by a local file system (an object store can take its place)."""
+"""Where a registry lies: the few operations it needs, on a local file system; an object store can take its place."""
 
 from __future__ import annotations
 
 import errno
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +28,9 @@ class Bucket(Protocol):
     def create(self, key: str, data: bytes) -> bool:
         """Create a record durably, only if it is absent: the commit point. False when it is there already."""
 
+    def settle(self, key: str) -> None:
+        """Make a record durable that is there already: who created it may have been killed before it was."""
+
     def names(self, key: str) -> list[str]:
         """The names directly below a key, sorted; empty when there are none."""
 
@@ -39,7 +41,7 @@ class Bucket(Protocol):
         """A local directory with the tree of that key."""
 
     def remove_tree(self, key: str) -> None:
-        """Remove a tree that nothing refers to."""
+        """Remove a tree or a record that nothing refers to."""
 
     def age(self, key: str) -> float:
         """When the newest change below a key was made, seconds since the epoch."""
@@ -68,7 +70,7 @@ class LocalBucket:
         path = self.root / key
         self._mkdirs(path.parent)
         try:
-            return files.create(path, data, self._staging())
+            return files.create(path, data, self._staging(), self._as_root)
         except OSError as error:
             if path.exists():
                 raise Busy(
@@ -78,6 +80,10 @@ class LocalBucket:
             if error.errno in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
                 raise Outside(f"{self.root}: this file system has no hard links", "choose another --registry") from None
             raise
+
+    def settle(self, key: str) -> None:
+        """Make a record durable that is there already: who created it may have been killed before it was."""
+        files.fsync_dir((self.root / key).parent)
 
     def names(self, key: str) -> list[str]:
         """The names directly below a key, sorted; empty when there are none."""
@@ -89,8 +95,9 @@ class LocalBucket:
     def put_tree(self, source: Path, key: str) -> None:
         """Copy a directory into staging, make it durable, rename it into place; already there is fine."""
         target = self.root / key
-        if target.exists():
-            files.fsync_dir(target.parent)  # the writer before us may have been killed before it did
+        with suppress(FileNotFoundError):
+            self._touch(target)  # so that a collector sees that it is wanted again
+            self.settle(key)
             return
         self._mkdirs(target.parent)
         stage = self._staging() / files.token()
@@ -111,27 +118,36 @@ class LocalBucket:
         return self.root / key
 
     def remove_tree(self, key: str) -> None:
-        """Rename the tree into staging, then remove it there: never half of it under its name."""
+        """Rename the tree (or record) into staging, then remove it there: never half of it under its name."""
         aside = self._staging() / files.token()
         os.rename(self.root / key, aside)
-        files.remove_tree(aside)
+        self.settle(key)
+        if aside.is_dir():
+            files.remove_tree(aside)
+        else:
+            aside.unlink()
 
     def age(self, key: str) -> float:
         """When the newest change below a key was made, seconds since the epoch."""
         return (self.root / key).stat().st_mtime
 
-    def check_links(self) -> None:
-        """Refuse, in one line, a file system without hard links."""
-        staging = self._staging()
+    def make(self) -> None:
+        """Make the root; refuse, in one line, a file system without hard links, and leave nothing there."""
+        staging = self.root / _STAGING
+        made = files.make_dirs(staging)
+        self._as_root(staging)
         one, other = staging / files.token(), staging / files.token()
         files.write_new(one, b"")
         try:
             os.link(one, other)
+            other.unlink()
+            made = []
         except OSError:
             raise Outside(f"{self.root}: this file system has no hard links", "choose another --registry") from None
         finally:
             one.unlink()
-            other.unlink(missing_ok=True)
+            for folder in reversed(made):
+                folder.rmdir()
 
     def _staging(self) -> Path:
         """Where things are made ready; anything in it may be deleted after a day."""
@@ -141,28 +157,36 @@ class LocalBucket:
         return folder
 
     def _mkdirs(self, folder: Path) -> None:
-        """Make directories durably, with the root's mode and group so that a team can share them."""
-        missing = []
-        while not folder.is_dir():
-            missing.append(folder)
-            folder = folder.parent
-        for path in reversed(missing):
+        """Make directories durably, with the root's mode and group so that a team can share them.
+
+        Another writer may have made them a moment ago and not be done yet: while nothing is in there, all are synced.
+        """
+        with suppress(FileNotFoundError), os.scandir(folder) as entries:
+            if next(entries, None):
+                return
+        below = folder.relative_to(self.root).parts
+        for count in range(1, len(below) + 1):
+            path = self.root.joinpath(*below[:count])
             with suppress(FileExistsError):
                 path.mkdir()
                 self._as_root(path)
             files.fsync_dir(path.parent)
 
     def _share(self, tree: Path) -> None:
-        """Give a directory tree the root's mode and group."""
-        for folder, _, _ in os.walk(tree):
-            self._as_root(Path(folder))
+        """Give a tree the root's mode and group."""
+        for folder, _, names in os.walk(tree):
+            for name in ("", *names):
+                self._as_root(Path(folder, name))
 
     def _as_root(self, path: Path) -> None:
-        """Give a directory the root's mode and group, as far as we may."""
-        if path == self.root or not self.root.is_dir():
-            return
+        """Give a directory or file the root's mode and group, as far as we may: files are not made executable."""
         like = self.root.stat()
         with suppress(PermissionError):
             if path.stat().st_gid != like.st_gid:
-                shutil.chown(path, group=like.st_gid)
-            path.chmod(like.st_mode & 0o7777)
+                os.chown(path, -1, like.st_gid)
+            path.chmod(like.st_mode & (0o7777 if path.is_dir() else 0o666))
+
+    def _touch(self, path: Path) -> None:
+        """Note that something is used now, as far as we may."""
+        with suppress(PermissionError):
+            os.utime(path)

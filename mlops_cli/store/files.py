@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import hashlib
 import os
-import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mlops_cli.errors import Outside
@@ -19,11 +18,13 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _RENAME_SWAP_MACOS = 2
 _CHUNK = 1 << 20
+LEFT_OVER = 7 * 86400.0
+"""Seconds after which a staging directory was left by a killed process; a search for parameters may take days."""
 
 
 def token() -> str:
     """A short random name for something temporary."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 def digest(path: Path) -> str:
@@ -82,15 +83,17 @@ def replace(path: Path, data: bytes) -> None:
     fsync_dir(path.parent)
 
 
-def create(path: Path, data: bytes, staging: Path) -> bool:
+def create(path: Path, data: bytes, staging: Path, prepare: Callable[[Path], None] | None = None) -> bool:
     """Create `path` with `data` only if it is absent, durably; False when it is there already.
 
     `staging` is a directory of the same file system. The link is the commit: it happens whole or not at all. NFS may
-    report a failure of a link that happened; the link count of the temporary file tells.
+    report a failure of a link that happened; the link count of the temporary file tells. `prepare` sets its mode.
     """
     temporary = staging / token()
-    write_new(temporary, data)
     try:
+        write_new(temporary, data)
+        if prepare:
+            prepare(temporary)
         try:
             os.link(temporary, path)
         except OSError as error:
@@ -107,6 +110,8 @@ def create(path: Path, data: bytes, staging: Path) -> bool:
 
 def exchange(one: Path, other: Path) -> bool:
     """Swap two directory entries in one step; False where the system or the file system cannot."""
+    import ctypes  # most commands swap nothing
+
     libc = ctypes.CDLL(None, use_errno=True)
     if sys.platform == "darwin":
         result = libc.renamex_np(os.fsencode(one), os.fsencode(other), _RENAME_SWAP_MACOS)
@@ -128,41 +133,75 @@ def put_directory(staged: Path, target: Path) -> None:
     `staged` must be on the same file system. Where two entries cannot be swapped the old one is renamed aside first
     as `.NAME.old`, from where `recover` brings it back after a crash between the two renames.
     """
-    if not target.exists():
-        os.rename(staged, target)
+    if _rename_over(staged, target):
         fsync_dir(target.parent)
-        return
-    aside = target.with_name(f".{target.name}.old")
-    if exchange(staged, target):
+    elif exchange(staged, target):
         fsync_dir(target.parent)
         remove_tree(staged)
+    else:
+        aside = _aside(target)
+        while True:
+            remove_tree(aside)
+            os.rename(target, aside)
+            if _rename_over(staged, target):
+                break  # else a reader has brought the old one back meanwhile
+        fsync_dir(target.parent)
+        remove_tree(aside)
+
+
+def _rename_over(staged: Path, target: Path) -> bool:
+    """Rename a directory to where nothing is, or an empty directory; False when another directory is there."""
+    try:
+        os.rename(staged, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR) or not target.is_dir():
+            raise
+        return False
+    return True
+
+
+def recover(target: Path, *, writing: bool = False) -> None:
+    """Bring back what `put_directory` had renamed aside when it was killed before the second rename.
+
+    A writer also removes what it had not yet removed when it was killed after it, or that would come back one day.
+    """
+    if not target.name:
+        return  # `.` and `/`, which cannot be renamed
+    aside = _aside(target)
+    if not aside.is_dir():
         return
-    remove_tree(aside)
-    os.rename(target, aside)
-    os.rename(staged, target)
-    fsync_dir(target.parent)
-    remove_tree(aside)
-
-
-def recover(target: Path) -> None:
-    """Bring back what `put_directory` had renamed aside when it was killed before the second rename."""
-    aside = target.with_name(f".{target.name}.old")
-    if not target.exists() and aside.is_dir():
+    if not target.exists():
         with contextlib.suppress(OSError):
             os.rename(aside, target)
+    elif writing:
+        remove_tree(aside)
+
+
+def _aside(target: Path) -> Path:
+    """Where a directory waits that is being replaced."""
+    return target.with_name(f".{target.name}.old")
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory that nothing refers to any more; what is absent already is fine."""
-    shutil.rmtree(path, ignore_errors=True)
+    """Remove a directory that nothing refers to any more; what is absent already is fine.
+
+    Tried again, since after an interruption a thread may still be writing there.
+    """
+    for _ in range(5):
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+        time.sleep(0.1)
 
 
 def copy_tree(source: Path, target: Path) -> None:
-    """Copy a directory's plain files durably into the new directory `target`."""
+    """Copy a directory's files durably into the new directory `target`; pipes, sockets and devices are left out."""
     for folder, names, files in os.walk(source):
         below = target / Path(folder).relative_to(source)
         below.mkdir()
         for name in sorted(files):
+            if not Path(folder, name).is_file():
+                continue
             with Path(folder, name).open("rb") as one, (below / name).open("xb") as other:
                 shutil.copyfileobj(one, other, _CHUNK)
                 other.flush()
@@ -172,27 +211,51 @@ def copy_tree(source: Path, target: Path) -> None:
         fsync_dir(Path(folder))
 
 
+def make_dirs(folder: Path) -> list[Path]:
+    """Make a directory and those above it that are missing, durably; what was made, the highest first."""
+    missing: list[Path] = []
+    while not folder.is_dir():
+        missing.insert(0, folder)
+        folder = folder.parent
+    for path in missing:
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+        fsync_dir(path.parent)
+    return missing
+
+
 @contextlib.contextmanager
 def staging_directory(parent: Path, name: str) -> Iterator[Path]:
-    """A new directory beside its later place, removed again when it has not been moved away."""
+    """A new directory beside its later place, removed again when it has not been moved away.
+
+    Those that a killed process left here long ago are removed too, and so are directories above that had to be made,
+    when nothing came to stay in them.
+    """
+    made = make_dirs(parent)
+    for left in parent.iterdir():
+        if left.name.startswith(f".{name}.") and left.name.endswith(".tmp"):
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > LEFT_OVER:
+                    remove_tree(left)
     path = parent / f".{name}.{token()}.tmp"
-    path.mkdir(parents=True)
+    path.mkdir()
     try:
         yield path
     finally:
         remove_tree(path)
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def check_writable(directory: Path) -> None:
-    """Say early and in one line that nothing can be written below `directory`."""
+    """Say early and in one line that nothing can be written below `directory`. A trial file could be left behind."""
     probe = directory
     while not probe.exists():
         probe = probe.parent
     if not probe.is_dir():
         raise Outside(f"{probe} is not a directory", "choose another place with -o")
-    try:
-        probe_file = probe / f".{token()}.tmp"
-        write_new(probe_file, b"")
-        probe_file.unlink()
-    except OSError as error:
-        raise Outside(f"cannot write in {probe}: {error.strerror}", "choose another place with -o") from None
+    if not os.access(probe, os.W_OK | os.X_OK):
+        read_only = os.statvfs(probe).f_flag & os.ST_RDONLY
+        reason = os.strerror(errno.EROFS if read_only else errno.EACCES)
+        raise Outside(f"cannot write in {probe}: {reason}", "choose another place with -o")

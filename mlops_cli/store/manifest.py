@@ -12,6 +12,8 @@ from mlops_cli.errors import Corrupt, Integrity
 
 FORMAT = 1
 NAME = "manifest.json"
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading bytes that are not the JSON they should be raises."""
 
 
 class FileEntry(msgspec.Struct, frozen=True):
@@ -49,8 +51,8 @@ class Manifest(msgspec.Struct, frozen=True, rename={"self_": "self"}):
 
 
 def canonical(value: Any) -> bytes:
-    """JSON with sorted keys and no spaces, UTF-8: the bytes that digests are taken of (`jq -cS` prints the same)."""
-    return msgspec.json.encode(value, order="sorted")
+    """JSON with sorted keys and no spaces, UTF-8: the bytes that digests are taken of. NaN and infinity are null."""
+    return msgspec.json.encode(msgspec.to_builtins(value, str_keys=True, order="sorted"), order="sorted")
 
 
 def sha256(data: bytes) -> str:
@@ -71,7 +73,7 @@ def content_id(kind: str, files: list[FileEntry]) -> str:
 
 def encode(manifest: Manifest) -> bytes:
     """The manifest's file: indented for people, with its own digest in `self`."""
-    fields = msgspec.to_builtins(manifest)
+    fields = msgspec.to_builtins(manifest, str_keys=True)
     del fields["self"]
     fields["self"] = sha256(canonical(fields))
     return msgspec.json.format(msgspec.json.encode(fields), indent=1) + b"\n"
@@ -82,9 +84,11 @@ def decode(data: bytes, where: str | os.PathLike[str]) -> Manifest:
     try:
         fields = msgspec.json.decode(data)
         number = fields["format"]
-    except (msgspec.DecodeError, RecursionError, TypeError, KeyError):
+    except (*UNREADABLE, TypeError, KeyError):
         raise Corrupt(f"{where}: not a manifest of mlops") from None
-    if not isinstance(number, int) or number > FORMAT:
+    if type(number) is not int or number < 1:
+        raise Corrupt(f"{where}: {str(number)[:40]!r} is not a format of a manifest")
+    if number > FORMAT:
         raise Corrupt(f"{where}: format {number} is newer than this mlops reads ({FORMAT})", "upgrade mlops-cli")
     own = fields.pop("self", None)
     if own != sha256(canonical(fields)):
@@ -98,6 +102,8 @@ def decode(data: bytes, where: str | os.PathLike[str]) -> Manifest:
     for entry in manifest.files:
         if not _plain(entry.path):
             raise Integrity(f"{where}: the path {entry.path!r} leads outside the artefact")
+    if len({entry.path for entry in manifest.files}) < len(manifest.files):
+        raise Integrity(f"{where}: two files have the same path")
     return manifest
 
 

@@ -53,8 +53,16 @@ class Move(msgspec.Struct, frozen=True):
 def check_name(name: str, what: str = "model name") -> str:
     """Refuse, with Usage, a name that is not plain (`[a-z0-9][a-z0-9._-]{0,63}`)."""
     if not _NAME.fullmatch(name):
-        raise Usage(f"{name!r} is not a {what}", "use a-z, 0-9, '.', '_' and '-', at most 64, starting with a-z or 0-9")
+        hint = "use a-z, 0-9, '.', '_' and '-', at most 64, starting with a-z or 0-9"
+        raise Usage(f"{name!r} cannot be a {what}", hint)
     return name
+
+
+def check_alias(alias: str) -> str:
+    """Refuse, with Usage, an alias that is not plain, or that `NAME@ALIAS` would read as a version's number."""
+    if alias.isdigit():
+        raise Usage(f"{alias!r} is not an alias: it would be taken for a version", "give it a letter")
+    return check_name(alias, "alias")
 
 
 def encode(record: msgspec.Struct) -> bytes:
@@ -66,19 +74,19 @@ def decode(data: bytes, type: type[R], where: str) -> R:
     """A record from its file; Corrupt when it is none."""
     try:
         return msgspec.json.decode(data, type=type)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except manifest.UNREADABLE as error:
         raise Corrupt(f"{where}: {error}") from None
 
 
 def stamp(moment: datetime | None = None) -> str:
     """A moment (now) as UTC with microseconds; sorts as text."""
-    return (moment or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (moment or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> str:
     """A time as people write it (ISO 8601; UTC unless it says otherwise) as a stamp; Usage when it is none."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return stamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
         raise Usage(f"{text!r} is not a time", "write it as 2026-03-03T14:00 (UTC) or 2026-03-03T14:00+01:00") from None
-    return stamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

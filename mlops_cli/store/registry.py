@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from mlops_cli.errors import Busy, Corrupt, Integrity, Missing
-from mlops_cli.store import artefact, manifest, records
+from mlops_cli.errors import Busy, Corrupt, InputUnusable, Integrity, Missing, MlopsError
+from mlops_cli.store import artefact, manifest, records, workspace
 from mlops_cli.store.artefact import Artefact
 from mlops_cli.store.bucket import Bucket, LocalBucket
 from mlops_cli.store.records import Evidence, Move, R, Version
 
-T = TypeVar("T")
-
 DIRECTORY = "mlops-registry"
 _FORMAT = 1
 
+Decide = Callable[[Move | None], tuple[int, str, dict[str, Any]]]
+"""From an alias's newest move to the version it is to name, why, and the verdict; it may be asked again."""
 
-@dataclass(frozen=True)
-class Entry:
+
+class Entry(msgspec.Struct, frozen=True):
     """What is to be registered: a model, the manifests of its ancestors, evidence, and who says so."""
 
     model: Artefact
@@ -34,15 +33,15 @@ class Entry:
     by: str
 
 
-@dataclass(frozen=True)
-class Registry:
+class Registry(msgspec.Struct, frozen=True):
     """All reading and writing of a registry goes through its bucket."""
 
     bucket: Bucket
 
     def models(self) -> list[str]:
-        """The names of all models, sorted."""
-        return self.bucket.names("models")
+        """The names of all models, sorted; one whose first version was never finished is none."""
+        names = self.bucket.names("models")
+        return [name for name in names if self.bucket.exists(_record(f"models/{name}/versions", 1))]
 
     def aliases(self, name: str) -> list[str]:
         """The aliases that a model has ever had, sorted."""
@@ -97,7 +96,7 @@ class Registry:
             known = ", ".join(self.aliases(name)) or "none"
             if self.newest(name) == 0:
                 raise Missing(f"{name}@{which}: the registry has no model {name}", "mlops list")
-            raise Missing(f"{name}@{which}: no such alias (there is: {known})", f"mlops promote {name} {which}")
+            raise Missing(f"{name}@{which}: no such alias (there is: {known})", f"mlops list {name}")
         return move.version
 
     def object(self, digest: str) -> Artefact:
@@ -114,15 +113,17 @@ class Registry:
         """
         records.check_name(name)
         folder = f"models/{name}/versions"
-        objects = [self._store(item) for item in (entry.model, *entry.evidence)]
+        objects: list[str] = []
         while True:
             number = self._newest(folder)
             before = self.bucket.get(_record(folder, number)) if number else None
             previous = records.decode(before, Version, name) if before else None
             if previous and previous.id == entry.model.id and not force:
+                self.bucket.settle(_record(folder, number))
                 for item in entry.evidence:
                     self.add_evidence(name, number, item, entry.by)
                 return number, False
+            objects = objects or [self._store(item) for item in (entry.model, *entry.evidence)]
             at = _not_before(previous.at if previous else "")
             evidence = [
                 Evidence(digest, item.kind, at, entry.by)
@@ -140,26 +141,34 @@ class Registry:
                 manifest.sha256(before) if before else None,
             )
             if self.bucket.create(_record(folder, number + 1), records.encode(record)):
+                for item in (entry.model, *entry.evidence):
+                    key = f"objects/{manifest.dirname(item.manifest.self_)}"
+                    if not self.bucket.exists(key):  # a collector took it just before the commit
+                        self.bucket.put_tree(item.path, key)
                 return number + 1, True
 
     def add_evidence(self, name: str, number: int, item: Artefact, by: str) -> bool:
         """Add an artefact to the evidence of a version; False when it is there already."""
+        self.version(name, number)  # Missing, before anything is stored for it
         digest = self._store(item)
         folder = f"models/{name}/evidence/{number:06d}"
         while True:
+            newest = self._newest(folder)  # asked before what is known, so that what comes between takes the number
             known = self.evidence(name, number)
             if any(one.object == digest for one in known):
+                if newest:
+                    self.bucket.settle(_record(folder, newest))
                 return False
             record = Evidence(digest, item.kind, _not_before(known[-1].at if known else ""), by)
-            if self.bucket.create(_record(folder, self._newest(folder) + 1), records.encode(record)):
+            if self.bucket.create(_record(folder, newest + 1), records.encode(record)):
                 return True
 
-    def move(self, name: str, alias: str, decide: Callable[[Move | None], tuple[int, str, dict[str, Any]]], by: str) -> Move:
+    def move(self, name: str, alias: str, decide: Decide, by: str) -> Move:
         """Move an alias to the version that `decide(current)` answers, with why and verdict.
 
         When another writer moved it meanwhile, decide again against the new champion, three times at most; then Busy.
         """
-        records.check_name(alias, "alias")
+        records.check_alias(alias)
         folder = f"models/{name}/aliases/{alias}"
         for _ in range(3):
             number = self._newest(folder)
@@ -172,13 +181,18 @@ class Registry:
                 return record
         raise Busy(f"{name}@{alias} is being moved by others", "run it again")
 
+    def settle(self, name: str, alias: str) -> None:
+        """Make an alias's newest move durable: who made it may have been killed before it was."""
+        folder = f"models/{name}/aliases/{alias}"
+        self.bucket.settle(_record(folder, self._newest(folder)))
+
     def damage(self, name: str) -> list[str]:
-        """Gaps and edits in a model's records, a line each: every record carries the digest of the one before it."""
+        """Gaps and edits in a model's records, and objects that are not what was registered, a line each."""
         folders = [f"models/{name}/versions"] + [f"models/{name}/aliases/{alias}" for alias in self.aliases(name)]
-        return [line for folder in folders for line in self._chain(folder)]
+        return [line for folder in folders for line in self._chain(folder)] or list(self._lost(name))
 
     def _chain(self, folder: str) -> Iterator[str]:
-        """Check one series of records."""
+        """Check one series of records: each carries the digest of the one before it."""
         before: bytes | None = None
         for position, file in enumerate(self.bucket.names(folder), start=1):
             data = self.bucket.get(f"{folder}/{file}") or b""
@@ -187,12 +201,23 @@ class Registry:
                 return
             try:
                 previous = msgspec.json.decode(data)["previous"]
-            except (msgspec.DecodeError, KeyError, TypeError):
+            except (*manifest.UNREADABLE, KeyError, TypeError):
                 yield f"{folder}/{file}: not a record"
                 return
             if previous != (manifest.sha256(before) if before else None):
                 yield f"{folder}/{file}: the record before it was changed"
             before = data
+
+    def _lost(self, name: str) -> Iterator[str]:
+        """What records name and is not there, or is another; payloads are not read."""
+        for number, record in self._all(f"models/{name}/versions", Version):
+            try:
+                found = [self.object(record.object)] + [self.object(one.object) for one in self.evidence(name, number)]
+            except MlopsError as error:
+                yield f"{name}@{number}: {error.message}"
+                continue
+            if found[0].id != record.id:
+                yield f"{name}@{number}: {found[0].path} is {found[0].id}, {record.id} was registered"
 
     def _store(self, item: Artefact) -> str:
         """Store an artefact under its `self` digest, once its payload has been checked."""
@@ -241,8 +266,9 @@ def locate(url: str | None, *, create: bool = False) -> Registry:
     if data is None:
         if not create:
             raise Missing(f"no registry at {root}", "mlops register makes one; --registry or MLOPS_REGISTRY names one")
-        root.mkdir(parents=True, exist_ok=True)
-        bucket.check_links()
+        if workspace.NAME in root.parts or root.is_relative_to(workspace.locate().root):
+            raise InputUnusable(f"{root} is in the workspace, which is a cache", "choose another --registry")
+        bucket.make()
         bucket.create("registry.json", b'{"format": 1}\n')
     else:
         _check_format(data, root)
@@ -253,10 +279,10 @@ def _check_format(data: bytes, root: Path) -> None:
     """Refuse a registry of a later format."""
     try:
         number = msgspec.json.decode(data)["format"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (*manifest.UNREADABLE, KeyError, TypeError):
         raise Corrupt(f"{root}/registry.json is not the head of a registry") from None
     if not isinstance(number, int) or number > _FORMAT:
-        raise Corrupt(f"{root}: registry format {number} is newer than this mlops reads ({_FORMAT})", "upgrade mlops-cli")
+        raise Corrupt(f"{root}: format {number} is newer than this mlops reads ({_FORMAT})", "upgrade mlops-cli")
 
 
 def _nearest() -> Path:

@@ -8,12 +8,11 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from mlops_cli.errors import Integrity, MlopsError, WrongKind
+from mlops_cli.errors import Busy, Integrity, MlopsError, WrongKind
 from mlops_cli.store import artefact, files, manifest
 from mlops_cli.store.artefact import Artefact
 
@@ -31,8 +30,7 @@ class _Seen(msgspec.Struct, frozen=True):
     sha256: str
 
 
-@dataclass(frozen=True)
-class Workspace:
+class Workspace(msgspec.Struct, frozen=True):
     """A cache of finished work; deleting it loses nothing but time."""
 
     root: Path
@@ -41,7 +39,7 @@ class Workspace:
         """A folder of the workspace, made when it is first needed; git is told to look away."""
         folder = self.root / name
         if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
+            files.make_dirs(folder)
             ignore = self.root / ".gitignore"
             if not ignore.exists():
                 with suppress(FileExistsError):
@@ -52,35 +50,38 @@ class Workspace:
     def staging(self, out: Path | None) -> Iterator[Path]:
         """An empty directory to build an artefact in, on the file system of its later place; removed if unused."""
         parent = out.parent if out else self._folder("staging")
-        if out:
-            parent.mkdir(parents=True, exist_ok=True)
         with files.staging_directory(parent, out.name if out else "new") as path:
             yield path
 
     def place(self, staged: Artefact, out: Path | None) -> Artefact:
-        """Move a sealed artefact to where it belongs; what is there already with the same id is left untouched."""
+        """Move a sealed artefact to where it belongs; what is there already with the same content is left untouched."""
         if out is None:
+            return self._keep(staged)
+        there = replaceable(out, staged.kind)
+        if there is None or there.id != staged.id or artefact.verify(there):
+            files.put_directory(staged.path, out)
+        self._point(staged.id, out)
+        return artefact.open_artefact(out)
+
+    def _keep(self, staged: Artefact) -> Artefact:
+        """Move a sealed artefact into the workspace, unless it is there or where `-o` has put it."""
+        target = self._folder("artefacts") / manifest.dirname(staged.id)
+        for attempt in range(3):
             there = self.find(staged.id)
-            if there:
+            if there and not artefact.verify(there):
                 return there
-            target = self._folder("artefacts") / manifest.dirname(staged.id)
-            self._clear(target)
-            _move(staged.path, target)
-        else:
-            target = out
-            there = replaceable(out, staged.kind)
-            if there is None or there.id != staged.id:
-                files.put_directory(staged.path, out)
-            self._point(staged.id, out)
-        return artefact.open_artefact(target)
+            if attempt:  # nobody else was quicker: it is a pointer that no longer counts, or a damaged directory
+                self._clear(target)
+            if _move(staged.path, target):
+                return artefact.open_artefact(target)
+        raise Busy(f"{target} is being written by others", "run it again")
 
     def provide(self, found: Artefact, out: Path | None) -> Artefact:
         """A finished artefact at `out` too: copied there unless it is there already."""
         if out is None or _same(found.path, out):
             return found
         there = replaceable(out, found.kind)
-        if there is None or there.id != found.id:
-            out.parent.mkdir(parents=True, exist_ok=True)
+        if there is None or there.id != found.id or not there.whole:
             with files.staging_directory(out.parent, out.name) as stage:
                 copy = stage / "copy"
                 files.copy_tree(found.path, copy)
@@ -88,16 +89,16 @@ class Workspace:
         return artefact.open_artefact(out)
 
     def find(self, content_id: str) -> Artefact | None:
-        """The artefact of that id, here or where `-o` put it while it still is that one."""
+        """The artefact of that id, here or where `-o` put it while it still is that one, no file missing or cut."""
         place = self.root / "artefacts" / manifest.dirname(content_id)
         try:
             path = place
             if place.is_file():
                 path = self.root.parent / place.read_text().strip()
             found = artefact.open_artefact(path)
-        except (MlopsError, OSError, UnicodeDecodeError):
+        except (MlopsError, OSError, ValueError):
             return None
-        return found if found.id == content_id else None
+        return found if found.id == content_id and found.whole else None
 
     def recall(self, key: str) -> tuple[Artefact, Artefact | None] | None:
         """What the work of that key has made: the artefact, and the rejected rows; None when it must be done."""
@@ -109,6 +110,9 @@ class Workspace:
         bad = None if rejects == "-" else self.find(rejects)
         if found is None or (bad is None and rejects != "-"):
             return None
+        for used in (self.root / "keys" / key, self.root / "artefacts" / manifest.dirname(made)):
+            with suppress(OSError):
+                os.utime(used)  # a collector goes by the last use
         return found, bad
 
     def remember(self, key: str, made: Artefact, rejects: Artefact | None) -> None:
@@ -130,23 +134,26 @@ class Workspace:
         after = full.stat()
         unchanged = (after.st_size, after.st_mtime_ns) == (status.st_size, status.st_mtime_ns)
         if unchanged and time.time_ns() - status.st_mtime_ns > _YOUNG_NS:
-            files.replace(memory, msgspec.json.encode(msgspec.structs.replace(now, sha256=value)))
+            with suppress(OSError):  # it will be read again
+                files.replace(memory, msgspec.json.encode(msgspec.structs.replace(now, sha256=value)))
         return value
 
     def _point(self, content_id: str, out: Path) -> None:
         """Note where `-o` put an artefact, unless the workspace has it itself."""
         place = self._folder("artefacts") / manifest.dirname(content_id)
         if not place.is_dir():
-            files.replace(place, (os.path.relpath(out.resolve(), self.root.parent.resolve()) + "\n").encode())
+            with suppress(IsADirectoryError):  # it has since a moment ago
+                files.replace(place, (os.path.relpath(out.resolve(), self.root.parent.resolve()) + "\n").encode())
 
     def _clear(self, place: Path) -> None:
-        """Make way for an artefact: a pointer that no longer counts, or a directory that was damaged."""
-        if place.is_file():
-            place.unlink()
-        elif place.is_dir():
-            aside = self._folder("staging") / files.token()
-            os.rename(place, aside)
-            files.remove_tree(aside)
+        """Make way for an artefact; somebody else may just have done so."""
+        with suppress(FileNotFoundError):
+            if place.is_dir():
+                aside = self._folder("staging") / files.token()
+                os.rename(place, aside)
+                files.remove_tree(aside)
+            else:
+                place.unlink()
 
 
 def locate(start: Path | None = None) -> Workspace:
@@ -161,21 +168,20 @@ def locate(start: Path | None = None) -> Workspace:
     return Workspace(here / NAME)
 
 
-def replaceable(out: Path, kind: str) -> Artefact | None:
+def replaceable(out: Path, kind: str | None) -> Artefact | None:
     """The artefact at `out` that may be replaced by one of `kind`; anything else that lies there is refused."""
-    files.recover(out)
+    files.recover(out, writing=True)
     if not out.exists() and not out.is_symlink():
         return None
     if out.is_dir() and not any(out.iterdir()):
-        out.rmdir()
         return None
     if not (out / manifest.NAME).is_file():
         raise WrongKind(f"{out} exists and is not an artefact: it is left as it is", "choose another path for -o")
     try:
         there = artefact.open_artefact(out)
     except Integrity:
-        raise WrongKind(f"{out} is a damaged artefact: it is left as it is", "remove it, or choose another path") from None
-    if there.kind != kind:
+        raise WrongKind(f"{out} is a damaged artefact: it is left alone", "remove it, or choose another path") from None
+    if kind and there.kind != kind:
         raise WrongKind(f"{out} is a {there.kind}, not a {kind}: it is left as it is", "choose another path for -o")
     return there
 
@@ -188,17 +194,17 @@ def _same(one: Path, other: Path) -> bool:
         return False
 
 
-def _move(source: Path, target: Path) -> None:
-    """Rename a complete directory to `target`; copy it when that is another file system."""
+def _move(source: Path, target: Path) -> bool:
+    """Rename a complete directory to `target`, copy it when that is another file system; False when one is there."""
     try:
         os.rename(source, target)
     except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            return
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            return False
         if error.errno != errno.EXDEV:
             raise
         with files.staging_directory(target.parent, target.name) as stage:
             files.copy_tree(source, stage / "copy")
-            with suppress(FileExistsError):
-                os.rename(stage / "copy", target)
+            return _move(stage / "copy", target)
     files.fsync_dir(target.parent)
+    return True

@@ -1,0 +1,103 @@
+"""What an artefact or a registered version is, where it comes from, and whether it is intact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mlops_cli.steps import references
+from mlops_cli.steps.context import Context
+from mlops_cli.steps.references import Given, Resolved
+from mlops_cli.store import artefact, manifest, registry
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What was found: the fields for programs, the lines for people, and what is wrong."""
+
+    fields: dict[str, Any]
+    lines: list[str]
+    damage: list[str]
+
+
+def run(ctx: Context, given: Given, *, lineage: bool = False, verify: bool = False) -> Account:
+    """Describe what was given; with `lineage` its ancestors down to the raw files, with `verify` every digest.
+
+    Errors: Missing, Corrupt, Integrity (a manifest that was changed).
+    """
+    found = references.resolve(ctx, given)
+    fields, lines = _head(found)
+    if lineage:
+        ancestors = _ancestors(ctx, found)
+        fields["lineage"] = [_short(one) for one in ancestors]
+        lines += ["lineage:", *_tree(found, ancestors)]
+    damage = []
+    if verify:
+        damage = artefact.verify(found.artefact)
+        if found.name:
+            damage += registry.locate(ctx.registry).damage(found.name)
+        fields["intact"] = not damage
+        lines.append(f"verified: {len(found.artefact.manifest.files)} files, {'DAMAGED' if damage else 'all intact'}")
+    return Account(fields, lines, damage)
+
+
+def _head(found: Resolved) -> tuple[dict[str, Any], list[str]]:
+    """The manifest, for programs and for people."""
+    made = found.artefact.manifest
+    fields = msgspec.to_builtins(made)
+    fields["path"] = str(found.artefact.path)
+    registered = {"registered": f"{found.name}@{found.version}"} if found.name else {}
+    size = sum(entry.bytes for entry in made.files)
+    table = {
+        "kind": made.kind,
+        **registered,
+        "path": str(found.artefact.path),
+        "id": made.id,
+        "created": f"{made.created} by {made.tool}",
+        "command": " ".join(made.command),
+        "files": f"{len(made.files)}, {size:,} bytes: " + ", ".join(entry.path for entry in made.files[:8]),
+        "inputs": ", ".join(f"{source.kind} {source.ref}" for source in made.inputs) or "none",
+    }
+    if made.schema:
+        table["columns"] = f"{len(made.schema)}: " + ", ".join(f"{name} {kind}" for name, kind in made.schema.items())
+    if made.params:
+        table["params"] = ", ".join(f"{key}={_plain(value)}" for key, value in made.params.items() if value is not None)
+    return fields | registered, [f"{key + ':':<12}{value}" for key, value in table.items()]
+
+
+def _ancestors(ctx: Context, found: Resolved) -> list[dict[str, Any]]:
+    """The ancestors' manifests: those kept in the registry's record, else those within reach."""
+    if found.name and found.version:
+        return registry.locate(ctx.registry).version(found.name, found.version).lineage
+    return references.lineage(ctx, found.artefact)
+
+
+def _tree(found: Resolved, ancestors: list[dict[str, Any]]) -> list[str]:
+    """The lineage as an indented tree that ends at the digests of raw files."""
+    by_id = {one["id"]: one for one in ancestors}
+    lines: list[str] = []
+
+    def branch(kind: str, digest: str, ref: str, above: tuple[str, ...]) -> None:
+        known = by_id.get(digest)
+        leaf = "" if known or kind not in artefact.KINDS else "  (its manifest is not within reach)"
+        lines.append(f"{'  ' * (len(above) + 1)}{kind} {digest} {ref}{leaf}")
+        for source in (known or {}).get("inputs", []):
+            if digest not in above:  # a loop, which only a forged record has
+                branch(source["kind"], source["id"], source["ref"], (*above, digest))
+
+    top = found.artefact.manifest
+    lines.append(f"  {top.kind} {top.id} {found.ref}")
+    for source in top.inputs:
+        branch(source.kind, source.id, source.ref, (top.id,))
+    return lines
+
+
+def _short(one: dict[str, Any]) -> dict[str, Any]:
+    """What `--json` tells of an ancestor."""
+    return {key: one.get(key) for key in ("kind", "id", "created", "command", "inputs", "self")}
+
+
+def _plain(value: Any) -> str:
+    """A parameter in one word, as far as that goes."""
+    text = value if isinstance(value, str) else manifest.canonical(value).decode()
+    return text if len(text) <= 60 else text[:57] + "…"
