@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+
+from mlops_cli.steps.rules import types
 
 # Each check with the names of its arguments; the first one is what a bare value means (`greater_than: 0`).
 CHECKS: dict[str, tuple[str, ...]] = {
@@ -82,7 +84,7 @@ class Rules(msgspec.Struct, frozen=True):
     checks: tuple[CheckRule, ...] = ()
     dtype: str | None = None
     coerce: bool = False
-    strict: bool | str = False  # True, False or "filter"
+    strict: bool | Literal["filter"] = False
     ordered: bool = False
     unique: tuple[tuple[str, ...], ...] = ()
     add_missing_columns: bool = False
@@ -90,6 +92,18 @@ class Rules(msgspec.Struct, frozen=True):
 
     def digest(self) -> str:
         """A sha256 of what the rules say: comments, spelling and the file's name do not count."""
-        plain = msgspec.to_builtins(self)
-        del plain["source"]
-        return "sha256:" + hashlib.sha256(msgspec.json.encode(plain, order="sorted")).hexdigest()
+        data = msgspec.json.encode(_meant(msgspec.to_builtins(self)), order="sorted")
+        return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def _meant(value: Any) -> Any:
+    """Rules as plain values without what says where they stand and how they are spelt."""
+    if isinstance(value, list | tuple):
+        return [_meant(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    meant = {key: _meant(one) for key, one in value.items() if key not in ("source", "where")}
+    if isinstance(meant.get("dtype"), str):
+        kind = types.parse(meant["dtype"], "dtype")
+        meant["dtype"] = [kind.family, str(kind.dtype)]
+    return meant

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mlops_cli.errors import InputUnusable
 from mlops_cli.steps.rules import types, yaml_text
@@ -216,9 +216,11 @@ def _dtype(value: Any, source: str, where: str) -> str | None:
     return types.parse(value, f"{source}: {where}").name
 
 
-def _strict(value: Any, source: str) -> bool | str:
-    if value in (None, True, False, "filter"):
-        return value or False
+def _strict(value: Any, source: str) -> bool | Literal["filter"]:
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    if value == "filter":
+        return "filter"
     raise InputUnusable(f"{source}: strict: {_short(value)} is not true, false or filter")
 
 
@@ -228,9 +230,9 @@ def _unique(value: Any, source: str) -> tuple[tuple[str, ...], ...]:
     sets = [value] if isinstance(value, str) else value
     if isinstance(sets, list) and sets and all(isinstance(item, str) for item in sets):
         return (tuple(sets),)
-    if isinstance(sets, list) and all(isinstance(item, list) and item for item in sets):
-        if all(isinstance(name, str) for item in sets for name in item):
-            return tuple(tuple(item) for item in sets)
+    lists = isinstance(sets, list) and all(isinstance(item, list) and item for item in sets)
+    if lists and all(isinstance(name, str) for item in sets for name in item):
+        return tuple(tuple(item) for item in sets)
     raise InputUnusable(f"{source}: unique: {_short(value)} is not a list of columns")
 
 

@@ -84,6 +84,7 @@ def parse(name: str, where: str) -> Type:
 
 def _zoned(zone: str, where: str) -> pl.DataType:
     try:
+        pl.Series([0]).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(zone)  # asks the zones that polars knows
         return pl.Datetime("us", zone)
     except (pl.exceptions.PolarsError, ValueError) as error:
         raise InputUnusable(f"{where}: {zone!r} is not a time zone") from error

@@ -6,9 +6,12 @@ import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
+from mlops_cli.errors import InputUnusable, Missing, MissingExtra
 
-from mlops_cli.errors import InputUnusable, Missing
+try:
+    import yaml
+except ImportError as error:
+    raise MissingExtra.of("PyYAML", "validate") from error
 
 LARGEST = 4 << 20  # a rules file is written by people; more than this is data given by mistake
 

@@ -1,0 +1,170 @@
+"""Take data in: files, globs or standard input become a dataset, one Parquet table with its schema and origin.
+
+Nothing heavy is imported before it is known that there is something to do, so that asking again is cheap in a Makefile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import msgspec
+
+from mlops_cli.errors import EmptyInput, InputUnusable
+from mlops_cli.steps import ingest_files, memo
+from mlops_cli.steps.context import Context
+from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
+from mlops_cli.steps.references import check_stop
+from mlops_cli.steps.selection import Selection
+from mlops_cli.store import files
+from mlops_cli.store.artefact import Artefact
+from mlops_cli.store.manifest import Input
+
+if TYPE_CHECKING:
+    from mlops_cli.steps.stream import TableStream
+
+LIBRARIES = ("polars", "polars-runtime-32", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What is read: paths and globs, or `-` alone for what comes on `stdin`."""
+
+    names: tuple[str, ...]
+    stdin: BinaryIO | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """`format`: its name, when the first bytes are not to be asked; `selection`: what of it is taken."""
+
+    format: str | None = None
+    selection: Selection = field(default_factory=Selection)
+
+
+def run(ctx: Context, sources: Sources, options: Options, output: Output) -> Outcome:
+    """Make a dataset of files of one format with the same columns. Errors: those of reading; EmptyInput for no rows."""
+    options.selection.check()
+    ingest_files.check_format(options.format)
+    for name in sources.names:
+        check_stop(name)
+    if "-" in sources.names:
+        return _from_stdin(ctx, sources, options, output)
+    paths = ingest_files.expand(sources.names)
+    digests = _digests(ctx, paths)
+    inputs = [Input("file", f"sha256:{digest}", str(path)) for path, digest in zip(paths, digests, strict=True)]
+    key = [[source.id for source in inputs], _params(options)]
+    return _perform(ctx, [(path, str(path)) for path in paths], inputs, key, options, output)
+
+
+def _digests(ctx: Context, paths: Sequence[Path]) -> list[str]:
+    """The digests of files. While one is taken that is large, and so not known, what converts it is imported."""
+    found: list[str] = []
+    failed: list[BaseException] = []
+
+    def take() -> None:
+        try:
+            found.extend(ctx.workspace.digest(path) for path in paths)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=take, daemon=True)  # not waited for when the user interrupts
+    thread.start()
+    thread.join(0.1)
+    if thread.is_alive():
+        from mlops_cli.steps import ingest_build  # noqa: F401
+
+        thread.join()
+    if failed:
+        raise failed[0]
+    return found
+
+
+def _from_stdin(ctx: Context, sources: Sources, options: Options, output: Output) -> Outcome:
+    """A dataset of what comes on standard input."""
+    if len(sources.names) > 1:
+        raise InputUnusable("standard input cannot be read together with files", "cat FILE… | mlops ingest -")
+    if sources.stdin is None:
+        raise EmptyInput(f"there is no {ingest_files.STDIN}")
+    with ingest_files.scratch() as scratch:
+        path = ingest_files.receive(sources.stdin, scratch)
+        inputs = [Input("stdin", f"sha256:{files.digest(path)}", "-"), *_lineage(path)]
+        return _perform(ctx, [(path, ingest_files.STDIN)], inputs, None, options, output)
+
+
+def _lineage(path: Path) -> list[Input]:
+    """What a stream says that it was made from; nothing for other data."""
+    with path.open("rb") as file:
+        if file.read(4) != b"\xff\xff\xff\xff":
+            return []
+        file.seek(0)
+        from mlops_cli.steps.stream import Reader
+
+        try:
+            return msgspec.convert(Reader(file).lineage.get("inputs", []), list[Input])
+        except msgspec.ValidationError:
+            return []
+
+
+def _perform(
+    ctx: Context,
+    given: Sequence[tuple[Path, str]],
+    inputs: list[Input],
+    key: object | None,
+    options: Options,
+    output: Output,
+) -> Outcome:
+    """Convert the files (where they are, what they are called), unless that has been done."""
+
+    def build(payload: Path, rejects: Path) -> Contents:
+        del rejects
+        from mlops_cli.sources.base import File
+        from mlops_cli.steps import ingest_build
+
+        named = [File(path, name) for path, name in given]
+        written, format = ingest_build.build(ctx, named, options.format, options.selection, payload)
+        params = {**_params(options), "format": format, "rows": written.rows}
+        return Contents("dataset", inputs, params, schema=dict(written.schema))
+
+    return memo.perform(ctx, Job("ingest", key, LIBRARIES, build, _told, measured), output)
+
+
+def stream(ctx: Context, sources: Sources, options: Options) -> TableStream:
+    """The dataset as a stream: it is made in the workspace first, so that nothing goes out before all has been read."""
+    from mlops_cli.steps import tables
+
+    made = run(ctx, sources, options, Output()).artefact
+    assert made is not None
+    table = tables.from_artefact(made, Input(made.kind, made.id, memo.shown(made.path)))
+    return tables.to_stream(table.frame, tables.lineage_of(ctx, table), lambda: _told(made), lambda: measured(made))
+
+
+def measured(made: Artefact) -> dict[str, Any]:
+    """The numbers of a dataset: rows, columns, schema, and what it was read from."""
+    sources = [{"ref": source.ref, "id": source.id} for source in made.manifest.inputs]
+    schema, rows = made.manifest.schema, made.manifest.params.get("rows")
+    if rows is None:  # the same table was there already, made by something else
+        import pyarrow.parquet as pq
+
+        rows = sum(pq.read_metadata(path).num_rows for path in made.tables())
+    return {"rows": rows, "columns": len(schema), "schema": schema, "files": sources}
+
+
+def _told(made: Artefact) -> Verdict:
+    """A line for people."""
+    found = measured(made)
+    return Verdict(lines=(f"{_count(found['rows'], 'row')}, {_count(found['columns'], 'column')}",))
+
+
+def _count(number: int, thing: str) -> str:
+    """`1 row`, `336,776 rows`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _params(options: Options) -> dict[str, Any]:
+    """What decides the result besides the files."""
+    chosen = options.selection
+    return {"format": options.format, "sql": chosen.sql, "columns": list(chosen.columns), "limit": chosen.limit}

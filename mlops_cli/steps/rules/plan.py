@@ -1,0 +1,134 @@
+"""A pandera schema as polars expressions: which rows break which rule, and the columns of those that pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from mlops_cli.errors import InputUnusable
+from mlops_cli.sources.names import exactly
+from mlops_cli.steps.rules import checks, labels, schema, types, values
+from mlops_cli.steps.rules.resolve import Bound, Resolved
+from mlops_cli.steps.rules.rule import Plan, Rule
+
+
+def build(resolved: Resolved) -> Plan:
+    """The plan for a table; InputUnusable when a check does not go with the type of its column."""
+    pandera = schema.build(resolved)
+    outputs = {name: exactly(name) for name in resolved.data}
+    rules: list[Rule] = []
+    for bound in resolved.columns:
+        outputs[bound.name] = _output(resolved.rules.source, bound)
+    for bound in resolved.columns:
+        rules.extend(_column(resolved, bound, pandera.columns[bound.name], outputs[bound.name]))
+    rules.extend(_table(resolved, pandera, outputs))
+    rewrites = list(resolved.keeps) != list(resolved.data) or any(
+        bound.coerced or bound.absent or bound.rule.default is not None for bound in resolved.columns
+    )
+    return Plan(labels.distinct(rules), {name: outputs[name] for name in resolved.keeps}, rewrites)
+
+
+def _output(source: str, bound: Bound) -> pl.Expr:
+    default = bound.rule.default
+    if default is not None:
+        default = values.one(default, bound.dtype, f"{source}: columns.{bound.rule.name}.default")
+    if bound.absent:
+        return pl.lit(default).cast(bound.dtype)
+    column = exactly(bound.name)
+    if bound.coerced:
+        column = _converted(column, bound)
+    if default is not None:
+        filled = column.fill_nan(None) if bound.dtype.is_float() else column
+        column = filled.fill_null(pl.lit(default).cast(bound.dtype))
+    return column
+
+
+def _converted(column: pl.Expr, bound: Bound) -> pl.Expr:
+    """The column as the type that the rules name; null where a value is none of that type."""
+    to, data = bound.dtype, bound.data
+    text = isinstance(data, pl.String | pl.Categorical | pl.Enum)
+    if text:
+        column = column.cast(pl.String).str.strip_chars()
+    if text and isinstance(to, pl.Boolean):
+        low = column.str.to_lowercase()
+        return pl.when(low.is_in(["true", "1"])).then(True).when(low.is_in(["false", "0"])).then(False)
+    if text and isinstance(to, pl.Date):
+        return column.str.to_date(strict=False)
+    if text and isinstance(to, pl.Datetime):
+        return column.str.to_datetime(time_unit="us", time_zone=to.time_zone, strict=False)
+    if text and isinstance(to, pl.Time):
+        return column.str.to_time(strict=False)
+    if isinstance(data, pl.Datetime) and isinstance(to, pl.Datetime) and to.time_zone != data.time_zone:
+        utc = column if data.time_zone else column.dt.replace_time_zone("UTC")  # naive times are UTC
+        moved = utc.dt.convert_time_zone(to.time_zone or "UTC")
+        return (moved if to.time_zone else moved.dt.replace_time_zone(None)).cast(to)
+    if data.is_float() and to.is_integer():  # a plain cast would cut 3.7 to 3
+        column = pl.when(column == column.round()).then(column)
+    return column.cast(to, strict=False)
+
+
+def _column(resolved: Resolved, bound: Bound, column: Any, value: pl.Expr) -> list[Rule]:
+    """The rules of one column, from its pandera Column."""
+    name, rules = bound.name, []
+    if bound.coerced:
+        before = exactly(name)
+        lost = before.is_not_null() & _converted(before, bound).is_null()
+        rules.append(Rule(f"{name}: coerce({column.dtype})", name, "coerce", lost))
+    elif bound.type is not None and (outside := _outside(bound, value)) is not None:
+        rules.append(Rule(f"{name}: dtype({str(bound.type.dtype).lower()})", name, "dtype", outside))
+    if not column.nullable:
+        missing = value.is_null()
+        if bound.dtype.is_float():  # as pandera: NaN is a missing value here
+            missing = missing | value.is_nan().fill_null(False)
+        rules.append(Rule(f"{name}: not_nullable", name, "not_nullable", missing))
+    if column.unique:
+        rules.append(Rule(f"{name}: unique", name, "unique", None, unique=(name,)))
+    for given, check in zip(bound.rule.checks, column.checks, strict=True):
+        fail = _failing(resolved, check, value, bound.dtype)
+        rules.append(
+            Rule(f"{name}: {given.error or labels.called(check)}", name, check.name, fail, warning=check.raise_warning)
+        )
+    return rules
+
+
+def _failing(resolved: Resolved, check: Any, value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    try:
+        return checks.failing(check.name, check.statistics, value, dtype, ignore_na=check.ignore_na)
+    except InputUnusable as error:
+        raise InputUnusable(f"{resolved.rules.source}: {error.message}", error.hint) from error
+
+
+def _outside(bound: Bound, value: pl.Expr) -> pl.Expr | None:
+    """Rows whose integer does not fit the width that the rules name; None when the data's own type excludes that."""
+    if bound.type is None or bound.type.limits is None or not bound.data.is_integer():
+        return None
+    (low, high), (least, most) = bound.type.limits, types.bounds(bound.data)
+    if low <= least and most <= high:
+        return None
+    return value.is_between(max(low, least), min(high, most)).fill_null(True).not_()
+
+
+def _table(resolved: Resolved, pandera: Any, outputs: Mapping[str, pl.Expr]) -> list[Rule]:
+    """The rules of the whole table: columns that are unique together, and checks that hold for every column."""
+    rules = []
+    for names in resolved.rules.unique:
+        rules.append(Rule(f"unique({', '.join(names)})", None, "unique", None, unique=names))
+    dtypes = dict(resolved.data) | {bound.name: bound.dtype for bound in resolved.columns}
+    for given, whole in zip(resolved.rules.checks, pandera.checks, strict=True):
+        fails = []
+        for name in resolved.keeps:
+            one = schema.check(resolved.rules.source, given, dtypes[name])
+            fails.append(_failing(resolved, one, outputs[name], dtypes[name]))
+        any_fails = pl.any_horizontal(fails)
+        rules.append(
+            Rule(
+                f"every column: {given.error or labels.called(whole)}",
+                None,
+                whole.name,
+                any_fails,
+                warning=whole.raise_warning,
+            )
+        )
+    return rules

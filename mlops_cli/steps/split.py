@@ -1,0 +1,120 @@
+"""Divide a table into train, valid and test so that rows stay where they are when it grows, with a certificate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from mlops_cli.errors import EmptyInput, InputUnusable
+from mlops_cli.sources.names import exactly
+from mlops_cli.steps import (
+    memo,
+    references,
+    split_certificate,
+    split_hash,
+    split_leaks,
+    split_options,
+    split_parts,
+    tables,
+)
+from mlops_cli.steps.context import Context
+from mlops_cli.steps.memo import Contents, Job, Outcome, Output
+from mlops_cli.steps.references import Given
+from mlops_cli.steps.split_certificate import Certificate, Part
+from mlops_cli.steps.split_options import Options
+from mlops_cli.steps.split_parts import EMBARGOED, PARTS, Assignment
+from mlops_cli.steps.tables import Table
+
+__all__ = ["LIBRARIES", "Options", "run"]
+
+LIBRARIES = ("polars", "polars-hash", "pyarrow")
+
+
+def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome:
+    """Divide what was given into an artefact of kind split.
+
+    Errors: Usage for flags that do not go together or shares that are none, UnknownColumn, InputUnusable when a part
+    would be empty or the column that decides has missing values.
+    """
+    split_options.check(options)
+    table = tables.open_table(ctx, given)
+    split_options.known(options.columns(), tables.schema_of(table.frame, table.name), table.name)
+    key = None if table.key is None else {"table": table.key, "options": msgspec.to_builtins(options)}
+    path = references.is_file(given)
+    text = path is not None and path.suffix in (".ndjson", ".jsonl", ".json")
+
+    def build(payload: Path, _: Path) -> Contents:
+        ctx.progress("split", 0, None)
+        scratch = payload.parent / "scratch"
+        scratch.mkdir()
+        with tables.replayable(table) as source, tables.reading(table.name):
+            # text is parsed once and not each time that its rows are looked at
+            frame = split_parts.kept(source.frame, scratch / "table.parquet") if text else source.frame
+            return _build(frame, table, options, payload, scratch)
+
+    return memo.perform(
+        ctx, Job("split", key, LIBRARIES, build, split_certificate.judge, split_certificate.measured), output
+    )
+
+
+def _build(frame: pl.LazyFrame, table: Table, options: Options, payload: Path, scratch: Path) -> Contents:
+    """Decide, write the three parts, and compare what was written."""
+    schema = frame.collect_schema()
+    assignment = split_parts.assign(frame, options, scratch, table.name)
+    counts = _counts(assignment, options, table.name)
+    code = _unused("part", schema)
+    both = pl.concat([frame, assignment.codes.rename({split_parts.CODE: code})], how="horizontal")
+    for number, part in enumerate(PARTS):
+        rows = both.filter(pl.col(code) == number).select([exactly(name) for name in schema])
+        if tables.write_table(rows, payload / part).rows != counts[number]:
+            raise RuntimeError(f"{part} has other rows than were counted")  # a bug, in polars or here: no certificate
+    written = {part: pl.scan_parquet(sorted((payload / part).iterdir()), glob=False) for part in PARTS}
+    leaks = split_leaks.find(written, scratch, group=options.group, time=options.time)
+    total = sum(counts.values())
+    Certificate(
+        method=options.method,
+        parts={part: _part(written[part], counts[number], total, options) for number, part in enumerate(PARTS)},
+        leaks=leaks,
+        clean=leaks.clean,
+        columns=assignment.columns,
+        seed=None if options.time else options.seed,
+        encoding=None if options.time else split_hash.ENCODING,
+        cut_offs=assignment.cut_offs,
+        embargoed=counts[EMBARGOED],
+    ).write(payload)
+    params = msgspec.to_builtins(options) | ({"stream": table.commands} if table.commands else {})
+    return Contents("split", table.inputs, params, seed=options.seed, schema=tables.described(schema))
+
+
+def _counts(assignment: Assignment, options: Options, name: str) -> dict[int, int]:
+    """Rows per code; EmptyInput without a row, InputUnusable when a part would have none."""
+    found = assignment.codes.group_by(split_parts.CODE).len("rows").collect(engine="streaming")
+    counts = dict.fromkeys(range(len(PARTS) + 1), 0) | dict(found.rows())
+    total = sum(counts.values())
+    if total == 0:
+        raise EmptyInput(f"{name} has no rows", "there is nothing to divide")
+    empty = [part for number, part in enumerate(PARTS) if not counts[number]]
+    if empty:
+        why = f"column {options.group!r} has too few groups" if options.group else f"there are {total} rows"
+        hint = "choose other cut-offs" if options.time else "bring more rows, or choose other shares or another --seed"
+        raise InputUnusable(f"{name}: the {empty[0]} part would be empty, {why}", hint)
+    return counts
+
+
+def _part(frame: pl.LazyFrame, rows: int, total: int, options: Options) -> Part:
+    """What the certificate says of a part."""
+    if not options.stratify:
+        return Part(rows, rows / total)
+    values = exactly(options.stratify).alias("value")
+    found = frame.select(values).group_by("value").len("rows").collect(engine="streaming")
+    strata = [{"value": None if value is None else str(value), "rows": count} for value, count in found.rows()]
+    return Part(rows, rows / total, sorted(strata, key=lambda one: (one["value"] is None, str(one["value"]))))
+
+
+def _unused(name: str, schema: pl.Schema) -> str:
+    """A name that no column of the table has."""
+    while name in schema:
+        name += "_"
+    return name

@@ -1,0 +1,91 @@
+"""Look for leaks between a train and a test part that were made elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from mlops_cli.errors import EmptyInput
+from mlops_cli.steps import memo, split_certificate, split_hash, split_leaks, split_options, tables
+from mlops_cli.steps.context import Context
+from mlops_cli.steps.memo import Contents, Job, Outcome, Output
+from mlops_cli.steps.references import Given
+from mlops_cli.steps.split_certificate import Certificate, Part
+from mlops_cli.steps.tables import Table
+from mlops_cli.store import artefact
+from mlops_cli.store.manifest import Input
+
+
+@dataclass(frozen=True)
+class Options:
+    """The two parts, and the columns whose overlap is a leak."""
+
+    train: str
+    test: str
+    group: str | None = None
+    time: str | None = None
+
+
+def run(ctx: Context, options: Options, output: Output) -> Outcome:
+    """Compare two parts: exact copies of rows, groups in both, times of train that are not before test.
+
+    The report has the form of a split's certificate. A leak is a finding (1). Errors: those of opening a table,
+    UnknownColumn, SchemaMismatch for parts without a common column, EmptyInput for one without rows.
+    """
+    given = {"train": _open(ctx, options.train), "test": _open(ctx, options.test)}
+    for table in given.values():
+        schema = tables.schema_of(table.frame, table.name)
+        split_options.known([name for name in (options.group, options.time) if name], schema, table.name)
+    keys = [table.key for table in given.values()]
+    flags = {"group": options.group, "time": options.time}
+
+    def build(payload: Path, _: Path) -> Contents:
+        ctx.progress("audit", 0, None)
+        with tables.reading(f"{options.train} or {options.test}"):
+            return _build(given, options, payload)
+
+    job = Job(
+        "split --audit",
+        {"parts": keys, **flags},
+        ("polars", "polars-hash"),
+        build,
+        split_certificate.judge,
+        split_certificate.measured,
+    )
+    return memo.perform(ctx, job, output)
+
+
+def _open(ctx: Context, ref: str) -> Table:
+    """A part: any table, or the folder of a part inside a split."""
+    path = Path(ref)
+    if path.is_dir() and not artefact.is_artefact(path) and artefact.is_artefact(path.parent):
+        split = artefact.open_artefact(path.parent, ("split",))
+        return tables.from_artefact(split, Input(split.kind, split.id, str(path.parent)), path.name)
+    return tables.open_table(ctx, Given(ref))
+
+
+def _build(given: dict[str, Table], options: Options, payload: Path) -> Contents:
+    frames = {name: table.frame for name, table in given.items()}
+    rows = {name: _rows(table) for name, table in given.items()}
+    leaks = split_leaks.find(frames, payload.parent / "scratch", group=options.group, time=options.time)
+    total = sum(rows.values())
+    Certificate(
+        method="audit",
+        parts={name: Part(count, count / total) for name, count in rows.items()},
+        leaks=leaks,
+        clean=leaks.clean,
+        columns=split_leaks.shared(frames),
+        encoding=split_hash.ENCODING,
+    ).write(payload)
+    inputs = [source for table in given.values() for source in table.inputs]
+    return Contents("report", inputs, msgspec.to_builtins(options))
+
+
+def _rows(table: Table) -> int:
+    count = int(table.frame.select(pl.len()).collect(engine="streaming").item())
+    if count == 0:
+        raise EmptyInput(f"{table.name} has no rows", "there is nothing to compare")
+    return count

@@ -1,0 +1,119 @@
+"""What parts of a split know of each other: exact copies, groups in two of them, and times that overlap."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from mlops_cli.errors import SchemaMismatch
+from mlops_cli.sources.names import exactly
+from mlops_cli.steps import split_hash, split_time
+
+
+class Leaks(msgspec.Struct):
+    """Each a number of rows or groups; None where no column was named to look at."""
+
+    duplicate_rows: int  # rows of a later part that an earlier part has too, value for value
+    group_overlap: int | None = None  # groups that are in more than one part
+    time_overlap: int | None = None  # rows of an earlier part that are not before the next one begins
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found in what was looked at."""
+        return not (self.duplicate_rows or self.group_overlap or self.time_overlap)
+
+    def lines(self) -> list[str]:
+        """What was found, for people."""
+        told = []
+        if self.duplicate_rows:
+            told.append(f"{self.duplicate_rows} rows of a later part are exact copies of rows of an earlier one")
+        if self.group_overlap:
+            told.append(f"{self.group_overlap} groups are in more than one part")
+        if self.time_overlap:
+            told.append(f"{self.time_overlap} rows of an earlier part are not before the next one begins")
+        return told
+
+
+def find(
+    parts: Mapping[str, pl.LazyFrame], scratch: Path, *, group: str | None = None, time: str | None = None
+) -> Leaks:
+    """Compare parts, given from the earliest to the latest, in the columns that all of them have.
+
+    SchemaMismatch when they have none in common. Hashes of rows are kept in `scratch`; memory grows with the number
+    of rows of all parts but the first.
+    """
+    names = shared(parts)
+    frames = {name: frame.select([exactly(one) for one in names]) for name, frame in parts.items()}
+    return Leaks(
+        _copies(frames, names, scratch),
+        None if group is None else _groups(frames, group),
+        None if time is None else _times(frames, time),
+    )
+
+
+def shared(parts: Mapping[str, pl.LazyFrame]) -> list[str]:
+    """The columns that all parts have; SchemaMismatch when there is none."""
+    schemas = [frame.collect_schema() for frame in parts.values()]
+    names = [name for name in schemas[0] if all(name in schema for schema in schemas)]
+    if not names:
+        raise SchemaMismatch("the parts have no column in common", "they are not parts of one table")
+    return names
+
+
+def _copies(frames: Mapping[str, pl.LazyFrame], names: Sequence[str], scratch: Path) -> int:
+    """Rows of later parts that an earlier part has too: by hash first, the suspects then value for value."""
+    schemas = [frame.collect_schema() for frame in frames.values()]
+    same = all(schema == schemas[0] for schema in schemas)
+    sums = [split_hash.quick(names) if same else split_hash.hashed(schema, names, 0) for schema in schemas]
+    scratch.mkdir(parents=True, exist_ok=True)
+    hashes = {}
+    for (name, frame), value in zip(frames.items(), sums, strict=True):
+        path = scratch / f"hashes-{name}.parquet"
+        frame.select(value).sink_parquet(path, compression="lz4")
+        hashes[name] = pl.scan_parquet(path, glob=False)
+    suspects = _suspects(list(hashes.values()))
+    if suspects.is_empty():
+        return 0
+    found: list[tuple[int, pl.DataFrame]] = []
+    for number, frame in enumerate(frames.values()):
+        hashed = frame.select(split_hash.encoded(schemas[number], names), sums[number])
+        rows = hashed.filter(pl.col("hash").is_in(pl.lit(suspects).implode())).select("row")
+        found.append((number, rows.collect(engine="streaming")))
+    return sum(
+        late.filter(pl.col("row").is_in(pl.concat([early for _, early in found[:number]])["row"].implode())).height
+        for number, late in found[1:]
+    )
+
+
+def _suspects(hashes: Sequence[pl.LazyFrame]) -> pl.Series:
+    """Hashes that two parts have in common."""
+    pairs = [late.join(early, on="hash", how="semi").unique() for early, late in itertools.combinations(hashes, 2)]
+    return pl.concat([frame.collect(engine="streaming") for frame in pairs]).unique().to_series()
+
+
+def _groups(frames: Mapping[str, pl.LazyFrame], group: str) -> int:
+    """Groups that are in more than one part; rows without one belong to none."""
+    seen = [
+        frame.select(split_hash.encoded(frame.collect_schema(), [group]), exactly(group).is_null().alias("none"))
+        .filter(pl.col("none").not_())
+        .select(pl.col("row").unique())
+        for frame in frames.values()
+    ]
+    counted = pl.concat(seen).group_by("row").len("parts").filter(pl.col("parts") > 1)
+    return int(counted.select(pl.len()).collect(engine="streaming").item())
+
+
+def _times(frames: Mapping[str, pl.LazyFrame], time: str) -> int:
+    """Rows of each part that are not before the first time of the next one."""
+    total = 0
+    for (name, early), (_, late) in itertools.pairwise(frames.items()):
+        ours = split_time.axis(time, early.collect_schema()[time], name).value
+        theirs = split_time.axis(time, late.collect_schema()[time], name).value
+        begins = late.select(theirs.min()).collect(engine="streaming").item()
+        if begins is not None:
+            total += int(early.select((ours >= begins).sum()).collect(engine="streaming").item())
+    return total

@@ -1,0 +1,149 @@
+"""Which part each row of a table belongs to, as a column of codes beside the table: one pass decides for all parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mlops_cli.errors import InputUnusable
+from mlops_cli.sources.names import exactly
+from mlops_cli.steps import split_hash, split_options, split_time
+from mlops_cli.steps.split_options import Options
+
+PARTS = ("train", "valid", "test")  # the codes 0, 1 and 2
+EMBARGOED = 3
+CODE = "part"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """`codes` has one row per row of the table, a number of PARTS or EMBARGOED; the rest is for the certificate."""
+
+    codes: pl.LazyFrame
+    columns: list[str]
+    cut_offs: dict[str, Any] | None = None
+
+
+def assign(frame: pl.LazyFrame, options: Options, scratch: Path, name: str) -> Assignment:
+    """Decide for every row of `frame`; the codes are written to `scratch`, which has to stay while they are used.
+
+    InputUnusable when the column that decides has missing values.
+    """
+    schema = frame.collect_schema()
+    if options.time:
+        return _by_time(frame, schema, options, scratch, name)
+    if options.stratify:
+        return _by_stratum(frame, schema, options, scratch, name)
+    if options.group:
+        names = [options.group]
+    else:
+        names = list(options.key) or list(schema)
+    if options.group or options.key:
+        _complete(frame, schema, names, options.method, name)
+    test, valid = _shares(options)
+    bounds = [int(test * split_hash.ALL), int((test + valid) * split_hash.ALL)]
+    number = pl.col("hash")
+    hashes = frame.select(split_hash.hashed(schema, names, options.seed))
+    codes = _coded(number < pl.lit(bounds[0], pl.UInt64), number < pl.lit(bounds[1], pl.UInt64))
+    return Assignment(kept(hashes.select(codes), scratch / "codes.parquet"), sorted(names))
+
+
+def _coded(test: pl.Expr, valid: pl.Expr) -> pl.Expr:
+    """The code of a row from whether it is in test, and else in valid."""
+    # Not when/then over literals: selected alone they make polars 2.1 forget the order of a scan's row groups.
+    return (test.cast(pl.UInt8) + (test | valid).cast(pl.UInt8)).alias(CODE)
+
+
+def _shares(options: Options) -> tuple[Fraction, Fraction]:
+    test, valid = split_options.share(options.test), split_options.share(options.valid)
+    assert test is not None and valid is not None  # split_options.check has seen to that
+    return test, valid
+
+
+def kept(frame: pl.LazyFrame, path: Path) -> pl.LazyFrame:
+    """The frame, computed once and kept on disk, row by row beside what it was computed from."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ordered = pl.QueryOptFlags(check_order_observe=False)  # see _coded: maintain_order alone is not enough
+    frame.sink_parquet(path, compression="lz4", maintain_order=True, engine="streaming", optimizations=ordered)
+    return pl.scan_parquet(path, glob=False)
+
+
+def _by_time(
+    frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], options: Options, scratch: Path, name: str
+) -> Assignment:
+    assert options.time is not None
+    axis = split_time.axis(options.time, schema[options.time], name)
+    _complete(frame, schema, [options.time], "time", name)
+    cuts = split_time.cuts(frame, axis, options, name)
+    time = pl.col("time")
+    codes = _coded(time >= cuts.test, time >= cuts.valid)
+    if cuts.embargo:
+        gap = _within(time, cuts.valid, cuts.embargo) | _within(time, cuts.test, cuts.embargo)
+        codes = pl.when(gap).then(EMBARGOED).otherwise(codes).cast(pl.UInt8).alias(CODE)
+    placed = kept(frame.select(axis.value.alias("time")).select(codes), scratch / "codes.parquet")
+    told = {"column": options.time, "valid": axis.shown(cuts.valid), "test": axis.shown(cuts.test)}
+    return Assignment(placed, [options.time], told)
+
+
+def _within(time: pl.Expr, cut: float, gap: float) -> pl.Expr:
+    """Rows in the gap just before a cut."""
+    return (time < cut) & (time >= cut - gap)
+
+
+def _by_stratum(
+    frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], options: Options, scratch: Path, name: str
+) -> Assignment:
+    """The rows with the smallest hashes of each stratum are test, the next ones valid: the shares are exact.
+
+    Rows with the same hash (exact copies) stay together, so a stratum of copies may miss its share.
+    """
+    assert options.stratify is not None
+    if options.key:
+        _complete(frame, schema, options.key, "key", name)
+    stratum = exactly(options.stratify).alias("stratum")
+    names = list(options.key) or list(schema)
+    hashes = kept(frame.select(stratum, split_hash.hashed(schema, names, options.seed)), scratch / "hashes.parquet")
+    test, valid = _shares(options)
+    grouped = hashes.group_by("stratum").agg(pl.len().alias("rows"), pl.col("hash").sort())
+    limits = grouped.select(
+        "stratum",
+        "rows",
+        _limit(test).alias("test"),
+        _limit(test + valid).alias("valid"),
+    ).collect()
+    if limits.height > max(20, limits["rows"].sum() // 10):
+        raise InputUnusable(
+            f"{name}: column {options.stratify!r} has {limits.height} distinct values in {limits['rows'].sum()} rows",
+            "--stratify takes a column of classes",
+        )
+    joined = hashes.join(limits.lazy(), on="stratum", how="left", nulls_equal=True, maintain_order="left")
+    codes = _coded(pl.col("hash") < pl.col("test"), pl.col("hash") < pl.col("valid"))
+    placed = kept(joined.select(codes), scratch / "codes.parquet")
+    return Assignment(placed, sorted(names))
+
+
+def _limit(share: Fraction) -> pl.Expr:
+    """The hash below which `share` of a stratum's rows lie (its hashes sorted); the largest number when all do."""
+    size = pl.col("hash").list.len().cast(pl.Int64)
+    wanted = (size * share.numerator * 2 + share.denominator) // (2 * share.denominator)
+    return pl.col("hash").list.get(wanted, null_on_oob=True).fill_null(pl.lit(split_hash.ALL - 1, pl.UInt64))
+
+
+def _complete(frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], names: Any, method: str, table: str) -> None:
+    """InputUnusable when a column that decides about a row has no value there."""
+    missing = [_missing(exactly(name), schema[name]).sum().alias(str(number)) for number, name in enumerate(names)]
+    for name, count in zip(names, frame.select(missing).collect(engine="streaming").row(0), strict=True):
+        if count:
+            raise InputUnusable(
+                f"{table}: {count} rows have no value in {name!r}, the column of --{method}",
+                "leave them out first: mlops validate with nullable: false, or mlops ingest --sql",
+            )
+
+
+def _missing(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    return value.is_null() | value.is_nan().fill_null(False) if dtype.is_float() else value.is_null()

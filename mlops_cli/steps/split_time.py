@@ -1,0 +1,114 @@
+"""Parts by time: where the cuts lie, whole timestamps kept together, and the gap before each cut."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from fractions import Fraction
+
+import polars as pl
+
+from mlops_cli.errors import InputUnusable, SchemaMismatch, Usage
+from mlops_cli.sources.names import exactly
+from mlops_cli.steps import split_options
+from mlops_cli.steps.split_options import Options
+
+_EPOCH = datetime.datetime(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A column of times as numbers: microseconds since 1970 (UTC) for dates and times, the numbers themselves else."""
+
+    value: pl.Expr
+    dtype: pl.DataType
+
+    @property
+    def temporal(self) -> bool:
+        """Whether the numbers are times."""
+        return self.dtype.is_temporal()
+
+    @property
+    def zone(self) -> str | None:
+        """The time zone of the column."""
+        return self.dtype.time_zone if isinstance(self.dtype, pl.Datetime) else None
+
+    def shown(self, value: float) -> str | float:
+        """A number of this axis as it is written in the certificate: ISO 8601, UTC."""
+        if not self.temporal:
+            return value
+        time = _EPOCH + datetime.timedelta(microseconds=int(value))
+        if isinstance(self.dtype, pl.Date) and time.time() == datetime.time():
+            return time.date().isoformat()
+        return time.isoformat() + ("Z" if self.zone else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """`valid` and `test` begin at these numbers of the axis; rows within `embargo` before either belong nowhere."""
+
+    valid: float
+    test: float
+    embargo: float
+
+
+def axis(name: str, dtype: pl.DataType, table: str) -> Axis:
+    """The axis of a column; SchemaMismatch when it holds neither times nor numbers."""
+    value = exactly(name)
+    if isinstance(dtype, pl.Date | pl.Datetime):
+        return Axis(value.cast(pl.Datetime("us", getattr(dtype, "time_zone", None))).to_physical(), dtype)
+    if dtype.is_integer() or dtype.is_float():
+        return Axis(value, dtype)
+    hint = "coerce: true with dtype: datetime in the rules of mlops validate makes times of it"
+    raise SchemaMismatch(f"{table}: --time {name} is a column of {dtype}, not of times", hint)
+
+
+def cuts(frame: pl.LazyFrame, axis: Axis, options: Options, table: str) -> Cuts:
+    """Where the parts begin. A share is met as nearly as whole timestamps allow.
+
+    Memory grows with the number of distinct times. InputUnusable when there are too few of them.
+    """
+    counted = frame.select(axis.value.alias("time")).group_by("time").len("rows")
+    times = counted.sort("time").collect(engine="streaming")
+    if times.height < 3:
+        message = f"{table}: {times.height} distinct values in {options.time!r} cannot make three parts"
+        raise InputUnusable(message, "split by --group or --key, or bring more data")
+    test = _cut(axis, options.test, "test", times, Fraction(0), None)
+    after = times.filter(pl.col("time") >= test)["rows"].sum()
+    valid = _cut(axis, options.valid, "valid", times, Fraction(after), test)
+    if valid >= test:
+        raise Usage(f"--valid {options.valid} does not begin before --test {options.test}")
+    return Cuts(valid, test, _embargo(axis, options))
+
+
+def _cut(axis: Axis, text: str, flag: str, times: pl.DataFrame, after: Fraction, before: float | None) -> float:
+    """Where a part begins; `after` rows come after it and `before` is where they begin."""
+    wanted = split_options.share(text)
+    if wanted is None or wanted >= 1:
+        if axis.temporal:
+            return split_options.instant(text, flag, axis.zone)
+        if wanted is None:
+            raise Usage(f"--{flag} {text!r} is no number, as the column of --time is", "0.2 is a share, 11 a cut")
+        return float(wanted) if axis.dtype.is_float() else int(wanted)
+    inside = times if before is None else times.filter(pl.col("time") < before)
+    rows = int(times["rows"].sum())
+    goal = after + wanted * rows
+    starts = inside.slice(2 if before is None else 1)  # each part before needs a timestamp of its own
+    if starts.is_empty():
+        raise InputUnusable(f"there are too few distinct times for --{flag} {text}", "choose a smaller --test")
+    tail = starts.select("time", pl.col("rows").cast(pl.Int64).cum_sum(reverse=True) + int(after))
+    nearest = tail.with_columns((pl.col("rows") - float(goal)).abs().alias("off")).sort("off", -pl.col("rows"))
+    cut: float = nearest.row(0)[0]
+    return cut
+
+
+def _embargo(axis: Axis, options: Options) -> float:
+    """The gap, in the numbers of the axis."""
+    if not options.embargo:
+        return 0
+    if axis.temporal:
+        return split_options.duration(options.embargo)
+    gap = split_options.share(options.embargo)
+    if gap is None or gap < 0:
+        raise Usage(f"--embargo {options.embargo!r} is no number, as the column of --time is")
+    return float(gap) if axis.dtype.is_float() or gap.denominator != 1 else int(gap)

@@ -1,0 +1,148 @@
+"""Validation of a table on its way through a pipe: rows that pass go on at once, the verdict comes at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from mlops_cli.errors import EmptyInput
+from mlops_cli.steps import memo, tables, validate_report, validate_rows
+from mlops_cli.steps.context import Context
+from mlops_cli.steps.memo import Contents, Job, Output, Verdict
+from mlops_cli.steps.references import Given
+from mlops_cli.steps.rules.form import Rules
+from mlops_cli.steps.rules.resolve import ERRORS
+from mlops_cli.steps.rules.rule import Plan
+from mlops_cli.steps.stream import TableStream
+from mlops_cli.steps.tables import Table
+from mlops_cli.steps.validate import LIBRARIES, REJECTED, Options, load_rules, plan_for
+from mlops_cli.steps.validate_report import Limit, Report
+
+
+def stream(ctx: Context, given: Given, options: Options, reject: str | None) -> TableStream:
+    """The rows that pass, batch by batch in constant memory; a rule of uniqueness makes a spool of the table first.
+
+    The verdict at the end decides whether the stream is whole. Rejected rows are kept as in `validate.run`.
+    """
+    limit = Limit.parse(options.max_bad)
+    rules = load_rules(options.schema)
+    table = tables.open_table(ctx, given)
+    schema = tables.schema_of(table.frame, table.name)
+    work = _Work(ctx, table, rules, plan_for(rules, schema, table.name), limit, reject)
+    made = table.frame.select([value.alias(name) for name, value in work.plan.outputs.items()])
+    arrow = tables.to_stream(made, {}).schema
+    return TableStream(arrow, work.batches(arrow), tables.lineage_of(ctx, table), work.finish, work.summary)
+
+
+@dataclass
+class _Work:
+    """One validation in a pipe, and what it has counted."""
+
+    ctx: Context
+    table: Table
+    rules: Rules | None
+    plan: Plan
+    limit: Limit
+    reject: str | None
+    numbers: list[int] = field(default_factory=list)  # rows, then the rows that break each rule
+    rejected: int = 0
+    report: Report | None = None
+
+    def batches(self, arrow: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """The rows that pass; the others are spooled until the end, then they become an artefact."""
+        with contextlib.ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mlops-")))
+            stack.enter_context(tables.reading(self.table.name))
+            table = stack.enter_context(tables.replayable(self.table)) if self.plan.keys() else self.table
+            failures = self.plan.failures(self.plan.twice(table.frame))
+            size = tables.rows_per_group(tables.schema_of(table.frame))
+            with _Spool(folder / "rejected.arrow") as spool:
+                for frame in table.frame.collect_batches(chunk_size=size, maintain_order=True):
+                    yield from self._batch(frame, failures, spool, arrow)
+            self._end(failures, spool)
+
+    def _batch(
+        self, frame: pl.DataFrame, failures: validate_rows.Failures, spool: _Spool, arrow: pa.Schema
+    ) -> Iterator[pa.RecordBatch]:
+        row = frame.select(validate_rows.counts(failures)).row(0)
+        self.numbers = [one + other for one, other in zip(self.numbers or [0] * len(row), row, strict=True)]
+        passes, columns = validate_rows.accepted(self.plan, failures)
+        if validate_rows.any_broken(failures, row[1:]):
+            refused = frame.filter(validate_rows.bad(failures))
+            spool.write(refused.drop(ERRORS, strict=False).with_columns(validate_rows.reasons(failures)))
+            self.rejected += refused.height
+            frame = frame.filter(passes)
+        good = frame.select(columns).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow)
+        yield from good.combine_chunks().to_batches()
+
+    def _end(self, failures: validate_rows.Failures, spool: _Spool) -> None:
+        """The report, and the rejected rows as an artefact, while the spool is there."""
+        if not self.numbers or self.numbers[0] == 0:
+            raise EmptyInput(f"{self.table.name} has no rows", "nothing can be said about an empty table")
+        refused = spool.frame()
+        examples = validate_rows.examples(refused, failures, self.numbers[1:]) if refused is not None else {}
+        digest = self.rules.digest() if self.rules else None
+        rules = [rule for rule, _ in failures]
+        report = validate_report.report(digest, rules, self.numbers[0], self.rejected, self.numbers[1:], examples)
+        self.report = report
+        if refused is None and self.reject is None:
+            return
+        if refused is None:
+            empty = pl.DataFrame(schema=tables.schema_of(self.table.frame)).drop(ERRORS, strict=False).lazy()
+            refused = empty.with_columns(validate_rows.reasons(failures))
+        rejected = refused
+
+        def build(payload: Path, rejects: Path) -> Contents:
+            validate_report.write(report, payload)
+            tables.write_table(rejected, rejects, REJECTED)
+            params = {"rules": digest, "rejected": True}
+            return Contents("report", self.table.inputs, params, rejects=Contents("dataset", self.table.inputs, params))
+
+        job = Job("validate", None, LIBRARIES, build)
+        outcome = memo.perform(self.ctx, job, Output(None, self.reject))
+        if self.reject is None and outcome.rejects:
+            self.ctx.note(f"the rejected rows are in {memo.shown(outcome.rejects.path)}")
+
+    def finish(self) -> Verdict:
+        """The verdict on all rows."""
+        assert self.report is not None  # the batches have been read to their end
+        return validate_report.verdict(self.report, self.limit)
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers for `--json`."""
+        return {} if self.report is None else validate_report.numbers(self.report)
+
+
+class _Spool:
+    """Rejected rows on disk, in Arrow's own format, until all are known; nothing is written while there are none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: Any = None
+        self._schema: pa.Schema | None = None
+
+    def __enter__(self) -> _Spool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Add rows."""
+        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._writer is None:
+            self._schema = table.schema
+            self._writer = pa.ipc.new_file(str(self._path), table.schema)
+        self._writer.write_table(table.cast(self._schema))
+
+    def frame(self) -> pl.LazyFrame | None:
+        """All rows; None when there are none."""
+        return pl.scan_ipc(self._path) if self._writer is not None else None
