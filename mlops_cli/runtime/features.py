@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -24,7 +25,7 @@ _TYPES = {
 }
 
 
-class FeatureColumn(msgspec.Struct, frozen=True, omit_defaults=True):
+class FeatureColumn(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """How one input column becomes matrix columns: one, or for a time one for each of `parts`."""
 
     name: str
@@ -32,6 +33,11 @@ class FeatureColumn(msgspec.Struct, frozen=True, omit_defaults=True):
     use: Literal["number", "boolean", "category", "time"]
     levels: list[str] | None = None
     parts: list[str] | None = None
+
+    @cached_property
+    def codes(self) -> dict[str, float]:
+        """The index of each fitted level; kept, since a request of a few rows takes less time than making it."""
+        return {level: float(index) for index, level in enumerate(self.levels or ())}
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -100,7 +106,7 @@ def matrix(features: Features, batch: Batch) -> NDArray[np.float64]:
                 out[given.null, at : at + len(wanted)] = np.nan
             at += len(wanted)
             continue
-        out[:, at] = _codes(column.levels or [], given) if column.use == "category" else _numbers(given)
+        out[:, at] = _codes(column.codes, given) if column.use == "category" else _numbers(given)
         at += 1
     return out
 
@@ -115,9 +121,8 @@ def _numbers(given: Column) -> NDArray[np.float64]:
     return values
 
 
-def _codes(levels: list[str], given: Column) -> NDArray[np.float64]:
-    """The index of each row's level in the fitted `levels`, NaN for null and for a level not among them."""
-    fitted = {level: float(index) for index, level in enumerate(levels)}
+def _codes(fitted: dict[str, float], given: Column) -> NDArray[np.float64]:
+    """The index of each row's level among the `fitted`, NaN for null and for a level not among them."""
     there = given.levels or ()
     # The last entry is the answer for null: code -1 takes it.
     lookup = np.fromiter((fitted.get(level, np.nan) for level in there), np.float64, len(there))

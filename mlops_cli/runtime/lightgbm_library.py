@@ -96,7 +96,8 @@ class Booster:
         self._handle = c_void_p()
         self._classes = classes
         _called(library.LGBM_BoosterLoadModelFromString(text, byref(c_int()), byref(self._handle)))
-        weakref.finalize(self, library.LGBM_BoosterFree, self._handle)
+        # Not at exit: after an interruption a thread may still be predicting with it.
+        weakref.finalize(self, library.LGBM_BoosterFree, self._handle).atexit = False
 
     def predict(self, values: NDArray[np.float64], threads: int) -> NDArray[np.float64]:
         """Scores of shape (n, classes) for a C-ordered float64 matrix of shape (n, features), on `threads` threads."""
@@ -107,7 +108,7 @@ class Booster:
         rows, columns = values.shape
         length = c_int64()
         library, _ = _libraries()
-        options = b"num_threads=%d" % threads
+        options = b"num_threads=%d verbosity=-1" % threads
         where, into = values.ctypes.data, out.ctypes.data
         _called(
             library.LGBM_BoosterPredictForMat(
@@ -135,10 +136,10 @@ class Single:
         # The library checks the number of columns here and never again, and reads that many from `row`.
         _called(
             library.LGBM_BoosterPredictForMatSingleRowFastInit(
-                *(handle, _NORMAL, 0, _ALL, _FLOAT64, features, b"num_threads=1", byref(self._config))
+                *(handle, _NORMAL, 0, _ALL, _FLOAT64, features, b"num_threads=1 verbosity=-1", byref(self._config))
             )
         )
-        weakref.finalize(self, library.LGBM_FastConfigFree, self._config)
+        weakref.finalize(self, library.LGBM_FastConfigFree, self._config).atexit = False
         call = short.LGBM_BoosterPredictForMatSingleRowFast
         call.argtypes = [c_void_p, c_void_p, c_void_p, c_void_p]
         self._call = call

@@ -58,7 +58,7 @@ def batch_from_rows(signature: Signature, rows: Sequence[Mapping[str, Any]]) -> 
             for index, row in enumerate(rows):
                 if name not in row:
                     raise RequestError(f"column {name!r} is missing", index, name)
-        batch[name] = _column(column, [row.get(name) for row in rows])
+        batch[name] = column_of(column, [row.get(name) for row in rows])
     return batch
 
 
@@ -75,12 +75,15 @@ def batch_from_columns(signature: Signature, columns: Mapping[str, Sequence[Any]
     batch: Batch = {}
     for column in signature.columns:
         values = columns.get(column.name)
-        if values is None:
-            if not column.nullable:
-                raise RequestError(f"column {column.name!r} is missing", None, column.name)
-            values = [None] * rows
-        batch[column.name] = _column(column, values)
+        batch[column.name] = absent(column, rows) if values is None else column_of(column, values)
     return batch
+
+
+def absent(column: InputColumn, rows: int) -> Column:
+    """The nulls that stand for a column that was left out; RequestError if it may not be."""
+    if not column.nullable:
+        raise RequestError(f"column {column.name!r} is missing", None, column.name)
+    return column_of(column, [None] * rows)
 
 
 def answers(signature: Signature, prediction: Prediction) -> list[dict[str, Any]]:
@@ -118,8 +121,9 @@ def value(column: InputColumn, given: object) -> Any:
         raise _mismatch(column, given) from None
 
 
-def _column(column: InputColumn, given: Sequence[Any]) -> Column:
-    """The values of one column, whose types are looked at as a set first: the usual request needs no loop."""
+def column_of(column: InputColumn, given: Sequence[Any]) -> Column:
+    """A column from JSON values; RequestError for a value of another type."""
+    # Types are looked at as a set first: the usual request needs no loop.
     kinds = set(map(type, given))
     null: NDArray[np.bool_] | None = None
     if type(None) in kinds:
@@ -128,7 +132,7 @@ def _column(column: InputColumn, given: Sequence[Any]) -> Column:
     if column.type == "string":
         return _strings(column, given, kinds, null)
     if not kinds <= _PLAIN[column.type]:
-        given = [_located(column, item, row) for row, item in enumerate(given)]
+        given = _converted(column, given, kinds)
     if null is not None:
         given = [0 if item is None else item for item in given]
     try:
@@ -146,6 +150,16 @@ def _strings(column: InputColumn, given: Sequence[Any], kinds: set[type], null: 
     levels: dict[str | None, int] = {None: -1}
     codes = np.fromiter((levels.setdefault(item, len(levels) - 1) for item in given), np.int32, len(given))
     return Column(codes, null, [level for level in levels if level is not None])
+
+
+def _converted(column: InputColumn, given: Sequence[Any], kinds: set[type]) -> list[Any]:
+    """The values of a column whose JSON values are not yet its own: texts of times, or numbers of another kind."""
+    if kinds <= {str} and column.type in ("date", "datetime"):
+        try:
+            return [None if item is None else micros(item, column.type) for item in given]
+        except (ValueError, OverflowError):
+            pass  # one by one, to say which
+    return [_located(column, item, row) for row, item in enumerate(given)]
 
 
 def _located(column: InputColumn, given: object, row: int) -> Any:

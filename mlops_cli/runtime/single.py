@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from math import isfinite, nan
 from typing import Any
 
 from mlops_cli.runtime.features import FeatureColumn, Features
-from mlops_cli.runtime.rows import micros
 from mlops_cli.runtime.signature import Signature
-from mlops_cli.runtime.times import parts
 
 _INT64 = 1 << 63
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+
+# The same numbers as times.parts, which is made for arrays and takes three times as long for one time.
+_PART: dict[str, Callable[[datetime], float]] = {
+    "year": lambda time: float(time.year),
+    "month": lambda time: float(time.month),
+    "day": lambda time: float(time.day),
+    "weekday": lambda time: float(time.weekday()),
+    "hour": lambda time: float(time.hour),
+    "minute": lambda time: float(time.minute),
+    "days": lambda time: float(time.toordinal() - _EPOCH_DAY),
+}
 
 
 class Encoder:
@@ -62,8 +73,7 @@ def _encoder(column: FeatureColumn) -> Callable[[Any], Any]:
         return _whole if column.type == "int" else _number
     if column.use == "category":
         return _category(column.levels or [])
-    kind, wanted = column.type, tuple(column.parts or ())
-    return lambda given: [float(part) for part in parts(micros(given, kind), wanted)]
+    return _time(column.type, column.parts or [])
 
 
 def _boolean(given: object) -> float | None:
@@ -88,3 +98,21 @@ def _category(levels: list[str]) -> Callable[[object], float | None]:
         return codes.get(given, nan) if type(given) is str else None
 
     return code
+
+
+def _time(kind: str, wanted: Sequence[str]) -> Callable[[str], list[float]]:
+    """The wanted parts of a date or of an ISO 8601 time; raises what `Encoder.encode` catches for anything else."""
+    take = [_PART[part] for part in wanted]
+
+    def encode(given: str) -> list[float]:
+        if kind == "date":
+            if len(given) != 10:
+                raise ValueError(given)
+            time = datetime.combine(date.fromisoformat(given), datetime.min.time())
+        else:
+            time = datetime.fromisoformat(given)
+            if time.tzinfo is not None and time.tzinfo is not UTC:
+                time = time.astimezone(UTC)
+        return [part(time) for part in take]
+
+    return encode

@@ -1,0 +1,84 @@
+"""What a model family is: the Protocol that its module meets, and what training hands to it and gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import polars as pl
+
+from mlops_cli.models.target import Target
+from mlops_cli.runtime.columns import Batch
+from mlops_cli.runtime.predictors import Predictor
+from mlops_cli.runtime.signature import Signature, Task
+
+Settings = Mapping[str, Any]
+Progress = Callable[[float, float | None], None]
+Batches = Callable[[pl.LazyFrame, Signature], Iterable[tuple[pl.DataFrame, Batch]]]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The rows to learn from: frames that can be read many times, every target value there and known.
+
+    `batches(frame, signature)` gives each frame's rows in order as the batches that `runtime/` takes.
+    """
+
+    train: pl.LazyFrame
+    valid: pl.LazyFrame | None
+    batches: Batches
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fit: the model in the family's own form, its rounds, and the metric on the valid rows (None without any)."""
+
+    model: bytes
+    rounds: int
+    score: float | None
+
+
+class Trainer(Protocol):
+    """Data prepared once for any number of fits, which may run side by side."""
+
+    @property
+    def signature(self) -> Signature:
+        """What the models made here take and answer."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What people should know of the preparation, a line each."""
+
+    def fit(self, settings: Settings, threads: int, progress: Progress) -> Fit:
+        """Learn from the train rows, stopping by the valid rows if there are any."""
+
+    def cross(self, settings: Settings, folds: int) -> Fit:
+        """The same on `folds` parts of the train rows in turn, on one thread: mean score and rounds, no model."""
+
+    def rounds(self, count: int) -> dict[str, Any]:
+        """The settings that make a fit without valid rows have `count` rounds."""
+
+    def predictor(self, fit: Fit, threads: int) -> Predictor:
+        """What answers with this fit."""
+
+    def files(self, fit: Fit) -> dict[str, bytes]:
+        """The payload files that the family's own loader in `runtime/` reads."""
+
+
+class Family(Protocol):
+    """A model family: a module of functions, named in the table of `extensions`."""
+
+    LIBRARIES: Sequence[str]
+    """The distributions that decide the result."""
+    SHARED: Sequence[str]
+    """Settings that decide how data is stored, which therefore are alike for all fits on it."""
+
+    def settings(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """The values of `--set`, checked as far as possible without data; Usage for an unknown name or a bad value."""
+
+    def metrics(self, task: Task) -> Mapping[str, bool]:
+        """What `--metric` may be for a task, the default first: name → whether higher is better."""
+
+    def trainer(self, tables: Tables, target: Target, metric: str, seed: int, settings: Settings) -> Trainer:
+        """Prepare the data for fits; of the `settings` those in SHARED matter here."""

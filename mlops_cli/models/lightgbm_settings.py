@@ -1,0 +1,177 @@
+"""What `--set` and `--space` may say of LightGBM: names, types and ranges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_cli.errors import InputUnusable, Usage
+from mlops_cli.runtime.signature import Task
+
+ROUNDS = 1_000
+PATIENCE = 50
+ROUNDS_WITHOUT_VALID = 100
+
+OBJECTIVES: dict[Task, tuple[str, ...]] = {
+    "binary": ("binary",),
+    "multiclass": ("multiclass",),
+    "regression": (
+        *("regression", "regression_l1", "huber", "fair", "poisson"),
+        *("quantile", "mape", "gamma", "tweedie"),
+    ),
+}
+
+
+# Ours → LightGBM's; a value of LightGBM's `…_error` is what is missing to 1.
+METRICS: dict[Task, dict[str, str]] = {
+    "binary": {
+        "log_loss": "binary_logloss",
+        "roc_auc": "auc",
+        "average_precision": "average_precision",
+        "accuracy": "binary_error",
+    },
+    "multiclass": {"log_loss": "multi_logloss", "accuracy": "multi_error"},
+    "regression": {"rmse": "rmse", "mae": "l1", "mape": "mape"},
+}
+
+
+@dataclass(frozen=True)
+class _Number:
+    """A number from `low` to `high`, `whole` or not; `open` when `low` itself is none."""
+
+    whole: bool
+    low: float = 0
+    high: float = math.inf
+    open: bool = False
+
+
+_SHARE = _Number(False, 0, 1, open=True)
+_POSITIVE = _Number(False, 0, open=True)
+_WEIGHT = _Number(False)
+_COUNT = _Number(True)
+_KNOWN: dict[str, _Number | tuple[str, ...]] = {
+    "objective": sum(OBJECTIVES.values(), ()),
+    "num_iterations": _Number(True, 1, 100_000),
+    "early_stopping_round": _COUNT,
+    "learning_rate": _POSITIVE,
+    "num_leaves": _Number(True, 2, 131_072),
+    "max_depth": _Number(True, -1),
+    "min_data_in_leaf": _COUNT,
+    "min_sum_hessian_in_leaf": _WEIGHT,
+    "min_gain_to_split": _WEIGHT,
+    "lambda_l1": _WEIGHT,
+    "lambda_l2": _WEIGHT,
+    "max_delta_step": _WEIGHT,
+    "path_smooth": _WEIGHT,
+    "feature_fraction": _SHARE,
+    "feature_fraction_bynode": _SHARE,
+    "bagging_fraction": _SHARE,
+    "bagging_freq": _COUNT,
+    "data_sample_strategy": ("bagging", "goss"),
+    "top_rate": _SHARE,
+    "other_rate": _SHARE,
+    "extra_trees": ("false", "true"),
+    "is_unbalance": ("false", "true"),
+    "scale_pos_weight": _POSITIVE,
+    "alpha": _SHARE,
+    "fair_c": _POSITIVE,
+    "poisson_max_delta_step": _POSITIVE,
+    "tweedie_variance_power": _Number(False, 1, 1.999_999),
+    "max_cat_threshold": _Number(True, 1),
+    "max_cat_to_onehot": _Number(True, 1),
+    "cat_l2": _WEIGHT,
+    "cat_smooth": _WEIGHT,
+    "min_data_per_group": _Number(True, 1),
+    "max_bin": _Number(True, 2, 65_535),
+    "min_data_in_bin": _Number(True, 1),
+    "bin_construct_sample_cnt": _Number(True, 1),
+}
+OF_DATA = ("max_bin", "min_data_in_bin", "bin_construct_sample_cnt")
+"""Settings that decide how the data is binned: alike for all fits on one data set."""
+
+
+def read(given: Mapping[str, str]) -> dict[str, Any]:
+    """Settings as LightGBM takes them from what was written; Usage for an unknown name or a bad value."""
+    return {name: _value(name, text) for name, text in given.items()}
+
+
+def _value(name: str, text: str) -> Any:
+    """One setting."""
+    rule = _KNOWN.get(name)
+    if rule is None:
+        near = get_close_matches(name, _KNOWN, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there is: {', '.join(_KNOWN)}"
+        raise Usage(f"LightGBM has no setting {name!r} that can be set", hint)
+    if isinstance(rule, tuple):
+        if text not in rule:
+            raise Usage(f"{name}={text}: not one of its values", f"there is: {', '.join(rule)}")
+        return text == "true" if rule == ("false", "true") else text
+    try:
+        number = int(text) if rule.whole else float(text)
+    except ValueError:
+        raise Usage(f"{name}={text}: not a {'whole ' if rule.whole else ''}number") from None
+    if not math.isfinite(number) or not rule.low <= number <= rule.high or (rule.open and number == rule.low):
+        raise Usage(f"{name}={text}: out of range", _range(rule))
+    return number
+
+
+def _range(rule: _Number) -> str:
+    """The range of a number in words."""
+    low = f"{'above' if rule.open else 'at least'} {rule.low:g}"
+    return low if rule.high == math.inf else f"{low}, at most {rule.high:g}"
+
+
+def complete(settings: Mapping[str, Any], task: Task, classes: int, rows: int, seed: int) -> dict[str, Any]:
+    """All that LightGBM is told of a fit, but for the number of threads; Usage for an objective of another task.
+
+    Histograms are built by column and sums in a fixed order, so that the number of threads cannot show in the result.
+    """
+    objective = settings.get("objective", OBJECTIVES[task][0])
+    if objective not in OBJECTIVES[task]:
+        raise Usage(f"objective={objective} does not fit a {task}", f"there is: {', '.join(OBJECTIVES[task])}")
+    _check_together(settings)
+    told: dict[str, Any] = {
+        "objective": objective,
+        "learning_rate": 0.1,
+        "num_leaves": 31,
+        # A leaf of twenty rows is too coarse for a few hundred.
+        "min_data_in_leaf": min(20, max(2, rows // 50)),
+        "seed": seed,
+        "deterministic": True,
+        "force_col_wise": True,
+        "feature_pre_filter": False,
+        "verbosity": -1,
+    }
+    if task == "multiclass":
+        told["num_class"] = classes
+    if "bagging_fraction" in settings and "bagging_freq" not in settings:
+        told["bagging_freq"] = 1  # without it the fraction has no effect
+    own = ("objective", "num_iterations", "early_stopping_round")
+    return told | {name: value for name, value in settings.items() if name not in own}
+
+
+def _check_together(settings: Mapping[str, Any]) -> None:
+    """Usage for settings that exclude each other: the library would print its own refusal before it raises."""
+    if settings.get("data_sample_strategy") == "goss":
+        if settings.get("bagging_fraction", 1) < 1:
+            raise Usage("data_sample_strategy=goss and bagging_fraction exclude each other")
+        if settings.get("top_rate", 0.2) + settings.get("other_rate", 0.1) > 1:
+            raise Usage("top_rate and other_rate are more than 1 together")
+    if settings.get("is_unbalance") and "scale_pos_weight" in settings:
+        raise Usage("is_unbalance and scale_pos_weight exclude each other")
+
+
+def check_labels(told: Mapping[str, Any], labels: NDArray[np.float64]) -> None:
+    """InputUnusable for values of the target that an objective cannot have, before the library says so twice."""
+    objective = told["objective"]
+    if objective in ("poisson", "tweedie", "gamma"):
+        wrong = int((labels <= 0).sum() if objective == "gamma" else (labels < 0).sum())
+        if wrong or not labels.any():
+            need = "above 0" if objective == "gamma" else "at least 0, and one above"
+            raise InputUnusable(f"objective={objective} needs a target {need}; {wrong:,} rows have another")

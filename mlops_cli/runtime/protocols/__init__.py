@@ -1,0 +1,1 @@
+"""Scoring protocols: how a request and an answer look on the wire."""

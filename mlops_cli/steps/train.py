@@ -1,0 +1,210 @@
+"""Fit a model: prepare, search if asked, fit, and put beside it what later commands need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mlops_cli import extensions
+from mlops_cli.errors import Usage
+from mlops_cli.metrics.base import text_of
+from mlops_cli.models import target as targets
+from mlops_cli.models.base import Family, Fit, Tables, Trainer
+from mlops_cli.models.target import Target
+from mlops_cli.runtime.signature import Task
+from mlops_cli.steps import batches, memo, processors, search, tables, train_data, train_payload
+from mlops_cli.steps.context import Context
+from mlops_cli.steps.memo import Contents, Job, Outcome, Output
+from mlops_cli.steps.references import Given
+from mlops_cli.steps.train_data import Parts, Source
+
+_POLARS = ("polars", "polars-runtime-32", "polars-hash")
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How to look for settings: `space` holds texts `k=v1,v2`; `folds` 0 means that the valid part judges trials,
+    `jobs` 0 as many at a time as there are processors. `metric` is what to stop and choose by."""
+
+    search: str | None = None
+    space: Sequence[str] = ()
+    folds: int = 0
+    metric: str | None = None
+    jobs: int = 0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `train` was asked; `set` holds texts `k=v`."""
+
+    target: str
+    family: str = "lightgbm"
+    task: str | None = None
+    positive: str | None = None
+    set: Sequence[str] = ()
+    tuning: Tuning = field(default_factory=Tuning)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The options, read: settings of every fit, and the trials of a search."""
+
+    family: Family
+    settings: dict[str, Any]
+    plan: search.Plan | None
+    task: Task | None
+    written: dict[str, Any] = field(default_factory=dict)
+
+
+def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome:
+    """Train a model on a split, or on a table that holds out its own valid part.
+
+    Errors: Usage for options that do not fit, those of `target.infer` and of reading, MissingExtra.
+    """
+    asked = _read(options)
+    source = train_data.find(ctx, given)
+    key = None if source.key is None else [source.key, asked.written, options.seed]
+
+    def build(payload: Path, rejects: Path) -> Contents:
+        with train_data.opened(source, options.seed) as parts, tables.reading(source.train.name):
+            return _build(ctx, source, parts, asked, options, payload)
+
+    job = Job("train", key, (*asked.family.LIBRARIES, *_POLARS), build, measured=train_payload.measured)
+    return memo.perform(ctx, job, output)
+
+
+def _read(options: Options) -> _Asked:
+    """The options checked before any data is read."""
+    tuning = options.tuning
+    if tuning.search is not None and tuning.search not in search.KINDS:
+        raise Usage(f"--search {tuning.search!r} is unknown", f"there is: {', '.join(search.KINDS)}")
+    if tuning.search and not tuning.space:
+        raise Usage("--search needs at least one --space", "for instance --space num_leaves=15,31,63")
+    if not tuning.search and (tuning.space or tuning.folds):
+        raise Usage(f"{'--space' if tuning.space else '--cv'} goes with --search grid")
+    if tuning.folds == 1 or tuning.folds < 0:
+        raise Usage("--cv needs at least 2 parts")
+    family: Family = extensions.load("models", options.family)
+    fixed, space = _assignments(options.set), search.space(tuning.space)
+    for name in fixed.keys() & space.keys():
+        raise Usage(f"{name} is given by --set and by --space")
+    for name in space.keys() & set(family.SHARED):
+        raise Usage(f"{name} decides how data is stored, which trials share", f"choose one: --set {name}=…")
+    settings = family.settings(fixed)
+    plan = search.plan(space, family.settings) if tuning.search else None
+    written = {
+        "target": options.target,
+        "family": options.family,
+        "task": options.task,
+        "positive": options.positive,
+        "set": fixed,
+        "search": tuning.search,
+        "space": space,
+        "cv": tuning.folds,
+        "metric": tuning.metric,
+    }
+    task = targets.task_named(options.task) if options.task else None
+    return _Asked(family, settings, plan, task, {name: value for name, value in written.items() if value})
+
+
+def _assignments(texts: Sequence[str]) -> dict[str, str]:
+    """`k=v` texts as a mapping."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise Usage(f"--set {text!r}: not a setting", "write --set learning_rate=0.05")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _build(ctx: Context, source: Source, parts: Parts, asked: _Asked, options: Options, payload: Path) -> Contents:
+    """Everything from the rows to the files of the model."""
+    target = targets.infer(parts.train, options.target, asked.task, options.positive)
+    rows = train_data.counted(parts, target)
+    offered = asked.family.metrics(target.task)
+    metric = _metric(offered, options.tuning.metric, target)
+    name = source.train.name
+    given = Tables(rows.train, rows.valid, lambda frame, signature: batches.batches(frame, signature, name))
+    trainer = asked.family.trainer(given, target, metric, options.seed, asked.settings)
+    found = None
+    if asked.plan is not None:
+        found = _search(ctx, trainer, asked, metric, offered[metric], options.tuning)
+    fit = _fit(ctx, trainer, asked.settings, found, has_valid=rows.valid is not None)
+    predictor = trainer.predictor(fit, processors.count())
+    files = trainer.files(fit) | train_payload.files(rows, target, predictor, name, options.seed)
+    if found is not None:
+        files["trials.json"] = msgspec.json.format(msgspec.json.encode(found.trials), indent=1) + b"\n"
+    for file, data in files.items():
+        (payload / file).write_bytes(data)
+    told = [rows.note, parts.note, *trainer.notes, _searched(found), _told(target, fit, metric)]
+    params = asked.written | {"task": target.task, "rounds": fit.rounds}
+    if source.train.commands:
+        params["stream"] = source.train.commands
+    schema = {column.name: column.type for column in predictor.signature.columns}
+    return Contents("model", source.inputs, params, options.seed, schema, notes=tuple(filter(None, told)))
+
+
+def _metric(offered: Mapping[str, bool], wanted: str | None, target: Target) -> str:
+    """The metric to stop and to choose by."""
+    if wanted is None:
+        return next(iter(offered))
+    if wanted not in offered:
+        near = get_close_matches(wanted, offered, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there is: {', '.join(offered)}"
+        raise Usage(f"--metric {wanted!r}: nothing to train a {target.task} by", hint)
+    return wanted
+
+
+def _search(
+    ctx: Context, trainer: Trainer, asked: _Asked, metric: str, higher: bool, tuning: Tuning
+) -> search.Found | None:
+    """The trials of a search."""
+    assert asked.plan is not None
+    return search.run(
+        trainer,
+        asked.plan,
+        asked.settings,
+        metric=metric,
+        higher=higher,
+        folds=tuning.folds or None,
+        jobs=tuning.jobs or processors.count(),
+        progress=ctx.progress,
+    )
+
+
+def _fit(
+    ctx: Context, trainer: Trainer, settings: Mapping[str, Any], found: search.Found | None, *, has_valid: bool
+) -> Fit:
+    """The fit that becomes the model: the search's best, or one with its settings where trials saw only folds."""
+    if found is not None and found.fit is not None:
+        return found.fit
+    if found is not None:
+        settings = found.settings
+        if not has_valid:
+            best = found.trials.trials[found.trials.best]
+            settings = {**settings, **trainer.rounds(best.rounds)}
+    return trainer.fit(settings, processors.count(), lambda done, total: ctx.progress("train", done, total))
+
+
+def _searched(found: search.Found | None) -> str:
+    """The outcome of a search in words."""
+    if found is None:
+        return ""
+    best = found.trials.trials[found.trials.best]
+    settings = ", ".join(f"{name}={value}" for name, value in best.settings.items())
+    return f"{len(found.trials.trials)} trials, the best: {settings} ({found.trials.metric} {best.score:.4g})"
+
+
+def _told(target: Target, fit: Fit, metric: str) -> str:
+    """The fit in words."""
+    classes = "" if target.classes is None else f", {len(target.classes)} classes"
+    positive = "" if target.positive is None else f", positive is {text_of(target.positive)}"
+    score = "" if fit.score is None else f", {metric} {fit.score:.4g} on the valid rows"
+    return f"{target.task} of {target.name}{classes}{positive}: {fit.rounds} rounds{score}"

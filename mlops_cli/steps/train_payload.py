@@ -1,0 +1,95 @@
+"""What a model carries besides itself: signature, profile, example, metrics, and the file that MLflow reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from polars import selectors
+
+from mlops_cli.metrics.base import Measurements, text_of
+from mlops_cli.models.target import Target
+from mlops_cli.runtime import signature as signatures
+from mlops_cli.runtime.predictors import Prediction, Predictor
+from mlops_cli.runtime.signature import Signature
+from mlops_cli.steps import batches, evaluate_measure, mlmodel, profile
+from mlops_cli.steps.evaluate_rows import Answers
+from mlops_cli.steps.records import records
+from mlops_cli.steps.train_data import Counted
+from mlops_cli.store.artefact import Artefact
+
+EXAMPLE_ROWS = 5
+
+
+def files(rows: Counted, target: Target, predictor: Predictor, name: str, seed: int) -> dict[str, bytes]:
+    """The files that every family's models have, by name; the same bytes for the same model and rows."""
+    signature = predictor.signature
+    valid = rows.train if rows.valid is None else rows.valid
+    answered = _answered(valid, signature, predictor, name)
+    sketched = profile.build(rows.train, [*signature.names, target.name])
+    sketched = msgspec.structs.replace(sketched, prediction=_sketched(signature, answered))
+    measured = _measured(rows, target, signature, answered, seed)
+    return {
+        signatures.FILE: signatures.encode(signature),
+        "profile.json": _json(sketched),
+        "example.json": _json(_example(rows.train, predictor)),
+        "metrics.json": _json(measured),
+        mlmodel.FILE: mlmodel.encode(signature),
+    }
+
+
+def measured(model: Artefact) -> dict[str, Any]:
+    """What `--json` tells of a model: rounds, and the metrics on the valid rows."""
+    found = model.json("metrics.json", Measurements)
+    numbers = {metric.name: metric.value for metric in found.metrics if metric.column is None}
+    return {"task": found.task, "rounds": model.manifest.params.get("rounds"), "valid": numbers}
+
+
+def _json(value: Any) -> bytes:
+    """Readable JSON, the same for the same value."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+
+
+def _answered(frame: pl.LazyFrame, signature: Signature, predictor: Predictor, name: str) -> Prediction:
+    """The model's answers for all rows of a frame."""
+    found = [predictor.predict(batch) for _, batch in batches.batches(frame, signature, name)]
+    values = np.concatenate([answer.values for answer in found])
+    probas = [answer.proba for answer in found if answer.proba is not None]
+    return Prediction(values, np.concatenate(probas) if probas else None)
+
+
+def _sketched(signature: Signature, answered: Prediction) -> Any:
+    """How the model's own answers are distributed: of two classes the probability of the positive one."""
+    if signature.classes is None:
+        return profile.prediction(answered.values)
+    if signature.task == "binary" and answered.proba is not None:
+        return profile.prediction(np.ascontiguousarray(answered.proba[:, signature.positive_index()]))
+    return profile.prediction(answered.values, [text_of(label) for label in signature.classes])
+
+
+def _measured(rows: Counted, target: Target, signature: Signature, answered: Prediction, seed: int) -> Measurements:
+    """The metrics on the valid rows; none without valid rows."""
+    if rows.valid is None:
+        return Measurements(
+            task=signature.task,
+            target=target.name,
+            rows=0,
+            metrics=[],
+            positive=signature.positive,
+            classes=signature.classes,
+        )
+    truth = rows.valid.select(target.column).collect(engine="streaming").to_series()
+    actual: NDArray[np.generic] = truth.cast(pl.Float64).to_numpy() if target.classes is None else target.codes(truth)
+    predicted = answered.values.astype(np.float64 if target.classes is None else np.int64)
+    answers = Answers(actual, predicted, answered.proba, list(signature.classes or []), dropped=0)
+    return evaluate_measure.measure(answers, signature, seed=seed)
+
+
+def _example(frame: pl.LazyFrame, predictor: Predictor) -> dict[str, Any]:
+    """A request that can be repeated anywhere, and its answer."""
+    signature = predictor.signature
+    asked = records(frame.select(selectors.by_name(*signature.names)).head(EXAMPLE_ROWS).collect(), signature)
+    return {"request": {"dataframe_records": asked}, "answer": {"predictions": predictor.answer(asked)}}
