@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 Label = bool | int | float | str
 
@@ -64,7 +62,7 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True):
 def metric(
     name: str,
     value: float,
-    interval: Sequence[float] | NDArray[np.float64] | None,
+    interval: Iterable[float] | None,
     n: int,
     column: str | None = None,
     level: str | None = None,
@@ -72,16 +70,18 @@ def metric(
     """A metric from plain numbers: undefined where the value or an end of its interval is NaN or infinite.
 
     A percentile interval can miss a value at the edge of its range (a recall of exactly 1): it is widened to
-    hold it, as Brown, Cai & DasGupta (2001) do for Jeffreys' interval.
+    hold it, as Brown, Cai & DasGupta (2001) do for Jeffreys' interval. Twelve digits are kept, so that the order
+    in which a processor adds numbers up does not change the bytes of an evaluation.
     """
     if not math.isfinite(value):
         return Metric(name, None, None, None, n, column, level)
+    value = _rounded(value)
     if interval is None:
-        return Metric(name, float(value), None, None, n, column, level)
-    low, high = float(interval[0]), float(interval[1])
+        return Metric(name, value, None, None, n, column, level)
+    low, high = (_rounded(end) for end in interval)
     if not (math.isfinite(low) and math.isfinite(high)):
         return Metric(name, None, None, None, n, column, level)
-    return Metric(name, float(value), min(low, float(value)), max(high, float(value)), n, column, level)
+    return Metric(name, value, min(low, value), max(high, value), n, column, level)
 
 
 def text_of(label: Label) -> str:
@@ -91,3 +91,7 @@ def text_of(label: Label) -> str:
     if isinstance(label, float) and label.is_integer():
         return str(int(label))
     return str(label)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{float(value):.12g}")

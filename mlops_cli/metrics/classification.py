@@ -9,7 +9,7 @@ from mlops_cli.metrics.base import CLASS, Metric, metric
 from mlops_cli.metrics.intervals import RESAMPLES, Floats, Ints, expanded, generator, means, percentiles
 
 _EPS = float(np.finfo(np.float64).eps)  # what a probability of 0 counts as in log_loss, as in scikit-learn
-_COUNTED, _RANKED, _AVERAGED = range(3)  # streams of random numbers
+COUNTED, _RANKED, _AVERAGED = range(3)  # streams of random numbers
 
 
 def binary(
@@ -28,7 +28,7 @@ def binary(
     """
     rows = len(actual)
     counts = confusion.matrix(actual, predicted, 2)
-    found = confusion.binary(counts, generator(seed, _COUNTED), resamples)
+    found = confusion.binary(counts, generator(seed, COUNTED), resamples)
     if score is not None:
         ranked = ranking.ranking(score, actual == 1)
         found += ranking.metrics(ranked, generator(seed, _RANKED), resamples, cells)
@@ -56,7 +56,7 @@ def multiclass(
     """
     rows = len(actual)
     counts = confusion.matrix(actual, predicted, len(levels))
-    macro, each = confusion.multiclass(counts, levels, generator(seed, _COUNTED), resamples)
+    macro, each = confusion.multiclass(counts, levels, generator(seed, COUNTED), resamples)
     if proba is not None:
         known = actual < proba.shape[1]
         given = np.where(known, proba[np.arange(rows), np.where(known, actual, 0)], 0.0)
@@ -89,6 +89,7 @@ def _areas(
     rows = len(actual)
     each: list[Metric] = []
     together, spreads = np.zeros(rows), []
+    cells = min(cells, max(32, 8192 // proba.shape[1]))  # with very many classes each is measured more coarsely
     for code in range(proba.shape[1]):
         truth = actual == code
         order = np.argsort(proba[:, code])

@@ -59,8 +59,8 @@ def multiclass(
     exact = _tally(inner)
     kept = Kept(exact.predicted + exact.actual > 0, exact.predicted > 0, exact.actual > 0)
     values = _of_classes(exact, kept)
-    ends = percentiles(_resampled(inner, lambda each: _of_classes(each, kept), rng, resamples))
     k, n = len(inner), int(counts.sum())
+    ends = _ends(inner, kept, rng, resamples)
     overall = zip(MACRO, values[3 * k :], ends[3 * k :], strict=True)
     macro = [metric(name, value, end, n) for name, value, end in overall]
     support = counts.sum(axis=1)
@@ -107,8 +107,8 @@ def _mcc(of: Tally) -> Floats:
     """Matthews' correlation for k classes (Gorodkin 2004): 0 for constant predictions, NaN for one actual class."""
     total, right = of.actual.sum(axis=-1), of.right.sum(axis=-1)
     agreement = right * total - (of.actual * of.predicted).sum(axis=-1)
-    spread_predicted = total**2 - (of.predicted**2).sum(axis=-1)
-    spread_actual = total**2 - (of.actual**2).sum(axis=-1)
+    spread_predicted = np.maximum(0.0, total**2 - (of.predicted**2).sum(axis=-1))
+    spread_actual = np.maximum(0.0, total**2 - (of.actual**2).sum(axis=-1))
     correlation = np.where(spread_predicted > 0, _ratio(agreement, np.sqrt(spread_predicted * spread_actual)), 0.0)
     return np.where(spread_actual > 0, correlation, np.nan)
 
@@ -118,17 +118,41 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     return np.asarray(np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0))
 
 
-def _resampled(counts: Ints, statistic: Callable[[Tally], Floats], rng: np.random.Generator, resamples: int) -> Floats:
+def _ends(counts: Ints, kept: Kept, rng: np.random.Generator, resamples: int) -> Floats:
+    """The intervals of `_of_classes`: shape (3 k + 6, 2).
+
+    The priors of k classes add up, and would pull the macro means down: their interval is the hull of those
+    with and without prior.
+    """
+
+    def statistic(of: Tally) -> Floats:
+        return _of_classes(of, kept)
+
+    ends = percentiles(_resampled(counts, statistic, rng, resamples))
+    without = percentiles(_resampled(counts, statistic, rng, resamples, prior=0.0))
+    macro = slice(3 * len(counts), None)
+    ends[macro, 0] = np.fmin(ends[macro, 0], without[macro, 0])
+    ends[macro, 1] = np.fmax(ends[macro, 1], without[macro, 1])
+    return ends
+
+
+def _resampled(
+    counts: Ints,
+    statistic: Callable[[Tally], Floats],
+    rng: np.random.Generator,
+    resamples: int,
+    prior: float = 0.5,
+) -> Floats:
     """A statistic of the tally under the Bayesian bootstrap: shape (resamples, m).
 
-    Drawn are the cells that hold rows, the diagonal, and an error for every class that has none, with a prior of
-    half a row for being right and half a row for being wrong. For two classes that is Jeffreys' prior.
+    Drawn are the cells that hold rows, the diagonal, and an error for every class that has none, with `prior` rows
+    for being right and as many for being wrong. Half a row, for two classes, is Jeffreys' prior.
     """
     k = len(counts)
     rows, columns = np.nonzero(_possible(counts))
     wrong = rows != columns
-    prior = np.where(wrong, 0.5 / np.maximum(1, np.bincount(rows, wrong, k))[rows], 0.5)
-    weights = np.asarray(counts[rows, columns] + prior, dtype=np.float64)
+    share = np.where(wrong, 1 / np.maximum(1, np.bincount(rows, wrong, k))[rows], 1.0)
+    weights = np.asarray(counts[rows, columns] + prior * share, dtype=np.float64)
     row_starts = np.searchsorted(rows, np.arange(k))
     by_column = np.argsort(columns, kind="stable")
     column_starts = np.searchsorted(columns[by_column], np.arange(k))

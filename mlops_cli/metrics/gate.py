@@ -165,7 +165,7 @@ def _more_rows(metric: Metric, low: float, high: float, bound: float) -> int | N
     half = (high if (metric.value or 0.0) < bound else low) - (metric.value or 0.0)
     if distance == 0 or not math.isfinite(half / distance):
         return None
-    return max(1, math.ceil(metric.n * (half / distance) ** 2) - metric.n)
+    return max(1, math.ceil(metric.n * (half / distance) ** 2 * (1 - 1e-9)) - metric.n)
 
 
 def _find(gate: Gate, metrics: Sequence[Metric], target: str | None) -> Metric | None:

@@ -48,29 +48,29 @@ def metrics(of: Ranking, rng: np.random.Generator, resamples: int = RESAMPLES, c
     """roc_auc and average_precision with intervals; both undefined when only one class is there.
 
     The values are exact. The intervals are of the Bayesian bootstrap over at most `cells` cells of scores, moved by
-    what the cells' own value lacks. Half a positive and half a negative row lie beyond each end of the scores as a
-    prior, so that few rows in perfect order do not pass for certainty; average precision, which a single negative
-    at the top would overthrow, has the positives' half only.
+    what the cells' own value lacks. Half a positive and half a negative row beyond each end of the scores are a
+    prior, so that few rows in perfect order do not pass for certainty. Since it also pulls down what is nearly
+    perfect, the interval is the hull of those with and without it.
     """
     n = int(of.positive.sum() + of.negative.sum())
     if of.positive.sum() == 0 or of.negative.sum() == 0:
         return [metric(name, np.nan, None, n) for name in ("roc_auc", "average_precision")]
-    exact = _both(of.positive, of.negative, of.positive, of.negative)
+    exact = _both(of.positive, of.negative)
     few = coarse(of, cells)
     k = len(few.positive) + 2
-    prior = np.zeros(k)
-    prior[[0, -1]] = 0.5
-    counts = np.concatenate([np.pad(few.positive, 1) + prior, np.pad(few.negative, 1) + prior])
+    counts = np.concatenate([np.pad(few.positive, 1), np.pad(few.negative, 1)])
+    ends_of_scores = [0, k - 1, k, 2 * k - 1]
+    counts[ends_of_scores] = 0.5
 
     def of_weights(drawn: Floats) -> Floats:
-        positive, negative = drawn[:, :k], drawn[:, k:]
-        without = negative.copy()
-        without[:, [0, -1]] = 0.0
-        return _both(positive, negative, positive, without)
+        with_prior = _both(drawn[:, :k], drawn[:, k:])
+        drawn[:, ends_of_scores] = 0.0
+        return np.stack([with_prior, _both(drawn[:, :k], drawn[:, k:])], axis=1)
 
-    moved = exact - _both(few.positive, few.negative, few.positive, few.negative)
+    moved = exact - _both(few.positive, few.negative)
     ends = percentiles(np.clip(weighted(counts, of_weights, rng, resamples) + moved, 0.0, 1.0))
-    return [metric("roc_auc", exact[0], ends[0], n), metric("average_precision", exact[1], ends[1], n)]
+    hull = zip(("roc_auc", "average_precision"), exact, ends[..., 0].min(axis=0), ends[..., 1].max(axis=0), strict=True)
+    return [metric(name, value, (low, high), n) for name, value, low, high in hull]
 
 
 def auc(positive: Floats, negative: Floats) -> Floats:
@@ -101,7 +101,7 @@ def influence(of: Ranking, order: Ints, positive: NDArray[np.bool_]) -> Floats:
     cells = np.repeat(np.arange(len(below)), (of.positive + of.negative).astype(np.int64))
     moved = np.empty(len(order))
     moved[order] = np.where(positive[order], (below[cells] - area) / positives, (above[cells] - area) / negatives)
-    return moved * (positives + negatives)
+    return np.asarray(moved * (positives + negatives))
 
 
 def curve(of: Ranking, most: int = 200) -> tuple[Floats, Floats, Floats]:
@@ -119,5 +119,5 @@ def _spread(position: Floats, most: int) -> Ints:
     return np.unique(np.append(np.searchsorted(position, wanted).clip(0, len(position) - 1), len(position) - 1))
 
 
-def _both(*weights: Floats) -> Floats:
-    return np.stack([auc(*weights[:2]), average_precision(*weights[2:])], axis=-1)
+def _both(positive: Floats, negative: Floats) -> Floats:
+    return np.stack([auc(positive, negative), average_precision(positive, negative)], axis=-1)

@@ -11,6 +11,7 @@ from polars.exceptions import PanicException, PolarsError
 
 from mlops_cli import errors
 from mlops_cli.drift.base import ColumnProfile, Profile, rounded
+from mlops_cli.sources.names import exactly as named
 
 FORMAT = 1
 BINS = 20
@@ -60,7 +61,7 @@ def kind_of(name: str, dtype: pl.DataType) -> str:
 
 def physical(name: str, dtype: pl.DataType) -> pl.Expr:
     """The column as what is counted: Int64 (times: µs since the epoch, UTC), Float64, or String for levels."""
-    kind, column = kind_of(name, dtype), pl.col(name)
+    kind, column = kind_of(name, dtype), named(name)
     if kind == "datetime":
         return column.dt.epoch("us")
     if kind == "date":
@@ -94,12 +95,12 @@ def _built(frame: pl.LazyFrame, name: str, dtype: pl.DataType) -> ColumnProfile:
     kind = kind_of(name, dtype)
     if kind in ("string", "bool"):
         return _levelled(frame, name, kind)
-    column = _collect(frame.select(physical(name, dtype).alias(name))).to_series()
+    column = _collect(frame.select(physical(name, dtype).alias("value"))).to_series()
     return _numeric(name, kind, column.drop_nulls().to_numpy(), len(column))
 
 
 def _levelled(frame: pl.LazyFrame, name: str, kind: str) -> ColumnProfile:
-    level = pl.col(name).cast(pl.String).alias("level")
+    level = named(name).cast(pl.String).alias("level")
     counted = _collect(frame.select(level).group_by("level").len().sort(["len", "level"], descending=[True, False]))
     nulls = int(counted.filter(pl.col("level").is_null())["len"].sum())
     counted = counted.filter(pl.col("level").is_not_null())

@@ -1,0 +1,178 @@
+"""Measure a model on rows whose outcome is known, and judge it by gates."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mlops_cli.errors import EmptyInput, Missing, Usage
+from mlops_cli.metrics import gate, wording
+from mlops_cli.metrics.base import CLASS, Measurements, Metric
+from mlops_cli.metrics.gate import Gate, Judgement
+from mlops_cli.reports import charts
+from mlops_cli.runtime import signature as signatures
+from mlops_cli.steps import evaluate_measure, evaluate_page, evaluate_rows, memo, references, tables
+from mlops_cli.steps.context import Context
+from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
+from mlops_cli.steps.references import Given, Resolved
+from mlops_cli.steps.split_certificate import FILE as CERTIFICATE
+from mlops_cli.steps.split_certificate import Certificate
+from mlops_cli.steps.tables import Table
+from mlops_cli.store.artefact import Artefact
+from mlops_cli.store.manifest import Input
+
+METRICS, PREDICTIONS, PAGE = "metrics.json", "predictions.parquet", "report.html"
+_LIBRARIES = ("lightgbm", "numpy", "polars", "polars-runtime-32", "pyarrow", "vl-convert-python")
+
+
+@dataclass(frozen=True)
+class Options:
+    """On what to measure (None: the test part of the split that the model was trained on), and how to judge.
+
+    `against` is the champion that gates compare with: it is measured on the same rows. `by` are columns of which
+    each level is measured too. `point` compares values alone.
+    """
+
+    data: Given | None = None
+    require: Sequence[str] = ()
+    point: bool = False
+    by: Sequence[str] = ()
+    against: str | None = None
+    seed: int = 0
+
+
+def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome:
+    """Evaluate a model; the artefact holds measurements only, the verdict is computed from it each time.
+
+    Errors: Usage for a gate that cannot be, Missing when no data was named and the model's split is out of reach,
+    EmptyInput without labelled rows, and those of reading and predicting.
+    """
+    gates = [gate.parse(text) for text in options.require]
+    if any(one.champion for one in gates) and options.against is None:
+        raise Usage("a gate compares with the champion, and none is named", "say --against NAME@production")
+    if CLASS in options.by:
+        raise Usage(f"--by {CLASS}: {CLASS!r} means the classes in gates", "rename the column with mlops ingest --sql")
+    model = references.resolve(ctx, given, "model")
+    rows = _data(ctx, model.artefact, options.data)
+    compares = options.against is not None and rows.once
+    with tables.replayable(rows) if compares else contextlib.nullcontext(rows) as table:
+        champion = _champion(ctx, table, gates, options)
+        job = _job(ctx, model, table, options, gates, champion)
+        return memo.perform(ctx, job, output)
+
+
+def _job(
+    ctx: Context,
+    model: Resolved,
+    table: Table,
+    options: Options,
+    gates: Sequence[Gate],
+    champion: Sequence[Metric] | None,
+) -> Job:
+    """Measuring one model on one table, and judging what was measured."""
+    key = None if table.key is None else [model.artefact.id, table.key, list(options.by), options.seed]
+
+    def build(payload: Path, _: Path) -> Contents:
+        return _build(ctx, model, table, options, payload)
+
+    def judge(made: Artefact) -> Verdict:
+        return _judge(made.json(METRICS, Measurements), gates, champion, options.point)
+
+    return Job("evaluate", key, _LIBRARIES, build, judge, _measured)
+
+
+def _build(ctx: Context, model: Resolved, table: Table, options: Options, payload: Path) -> Contents:
+    """Predict, measure, write the three files."""
+    charts.engine()
+    signature = signatures.decode(model.artefact.read(signatures.FILE))
+    answers = evaluate_rows.collect(ctx, model.artefact.path, table, signature, options.by)
+    data = table.inputs[0].id or None
+    measured = evaluate_measure.measure(answers, signature, seed=options.seed, model=model.artefact.id, data=data)
+    (payload / METRICS).write_bytes(msgspec.json.format(msgspec.json.encode(measured), indent=1) + b"\n")
+    tables.write_table(evaluate_rows.predictions(answers), payload, PREDICTIONS)
+    (payload / PAGE).write_text(evaluate_page.render(measured, answers), encoding="utf-8")
+    rows = len(answers.actual)
+    notes = [f"{rows + answers.dropped:,} rows in = {rows:,} measured + {answers.dropped:,} without {signature.target}"]
+    strange = answers.levels[len(signature.classes or []) :]
+    if strange:
+        notes.append(f"the model does not know {', '.join(strange[:8])}: rows of these classes count as errors")
+    params: dict[str, Any] = {"by": list(options.by)} if options.by else {}
+    if table.commands:
+        params["stream"] = table.commands
+    return Contents("evaluation", [model.input, *table.inputs], params, options.seed, notes=tuple(notes))
+
+
+def _data(ctx: Context, model: Artefact, given: Given | None) -> Table:
+    """The rows to measure on: what was named (of a split the test part), else the test part of the model's split."""
+    if given is None:
+        split = references.ancestor(ctx, model, ("split",), "--data")
+        if split is None:
+            raise Missing("the model was not trained on a split, so there is no test part", "name the rows with --data")
+        return _test_part(ctx, split, memo.shown(split.path))
+    if given.stdin is None and references.is_file(given) is None:
+        named = references.resolve(ctx, given)
+        if named.artefact.kind == "split":
+            return _test_part(ctx, named.artefact, named.ref)
+    return tables.open_table(ctx, given, flag="--data")
+
+
+def _test_part(ctx: Context, split: Artefact, ref: str) -> Table:
+    """The test part of a split, with a word about its certificate when that is not clean."""
+    if not split.tables("test"):
+        raise EmptyInput(f"{ref} has no test part", "mlops split --test 0.2 makes one, or name other rows with --data")
+    if split.has(CERTIFICATE):
+        found = split.json(CERTIFICATE, Certificate)
+        if not found.clean:
+            ctx.note("the test part is not clean, so the metrics flatter: " + "; ".join(found.leaks.lines()))
+    return tables.from_artefact(split, Input(split.kind, split.id, ref), "test")
+
+
+def _champion(ctx: Context, table: Table, gates: Sequence[Gate], options: Options) -> Sequence[Metric] | None:
+    """The champion's metrics on the same rows; None when the alias that was named does not exist yet."""
+    if options.against is None or not any(one.champion for one in gates):
+        return None
+    try:
+        found = references.resolve(ctx, Given(options.against), "model")
+    except Missing:
+        if "@" not in options.against or Path(options.against).exists():
+            raise
+        ctx.note(f"there is no {options.against} yet to compare with")
+        return None
+    outcome = memo.perform(ctx, _job(ctx, found, table, options, (), None), Output())
+    assert outcome.artefact is not None
+    return outcome.artefact.json(METRICS, Measurements).metrics
+
+
+def _measured(made: Artefact) -> dict[str, Any]:
+    """The numbers for `--json`."""
+    found = made.json(METRICS, Measurements)
+    return {name: getattr(found, name) for name in ("task", "target", "positive", "rows", "metrics", "confusion")}
+
+
+def _judge(measured: Measurements, gates: Sequence[Gate], champion: Sequence[Metric] | None, point: bool) -> Verdict:
+    """The headline numbers for people; and of each gate the answer, with the verdict of all of them."""
+    overall = {metric.name: metric for metric in measured.metrics if metric.column is None}
+    lines = [
+        f"{name} {wording.value(overall[name])} {wording.interval(overall[name])}".rstrip()
+        for name in evaluate_page.HEADLINES[measured.task]
+        if name in overall
+    ]
+    judgements = [
+        gate.judge(one, measured.metrics, champion=champion, point=point, target=measured.target) for one in gates
+    ]
+    code = gate.exit_code(judgements)
+    if judgements:
+        lines += [*wording.table(judgements), _verdict(judgements, code)]
+    return Verdict(code, tuple(lines), judgements)
+
+
+def _verdict(judgements: Sequence[Judgement], code: int) -> str:
+    """The last line."""
+    answers = [judgement.answer for judgement in judgements]
+    counted = ", ".join(f"{answers.count(each)} {each}" for each in dict.fromkeys(answers))
+    return f"verdict: {({0: 'pass', 1: 'fail', 3: 'inconclusive'})[code]} ({counted})"

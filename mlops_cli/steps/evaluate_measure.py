@@ -1,0 +1,71 @@
+"""From rows to numbers: which metrics belong to which task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlops_cli.metrics import classification, confusion, regression, slices
+from mlops_cli.metrics.base import Confusion, Measurements, Metric, Subject
+from mlops_cli.metrics.intervals import Ints, generator
+from mlops_cli.runtime.signature import Signature
+from mlops_cli.steps.evaluate_rows import Answers
+
+_SLICE_CELLS = 256  # coarser than for all rows: there may be fifty levels
+
+
+def measure(
+    answers: Answers, signature: Signature, *, seed: int, model: str | None = None, data: str | None = None
+) -> Measurements:
+    """All metrics of an evaluation, those of its slices last; `model` and `data` are ids of contents."""
+    rows = np.arange(len(answers.actual))
+    metrics = _metrics(answers, signature, rows, seed)
+    if signature.task == "binary":
+        metrics += confusion.multiclass(counts(answers), answers.levels, generator(seed, classification.COUNTED))[1]
+    for each in answers.slices:
+        metrics += slices.by_level(
+            each.codes,
+            each.levels,
+            each.column,
+            lambda part: _metrics(answers, signature, part, seed, cells=_SLICE_CELLS),
+        )
+    return Measurements(
+        task=signature.task,
+        target=signature.target,
+        rows=len(rows),
+        metrics=metrics,
+        positive=signature.positive,
+        classes=signature.classes,
+        confusion=None if signature.classes is None else _confusion(answers),
+        model=Subject(model),
+        data=Subject(data),
+    )
+
+
+def counts(answers: Answers) -> Ints:
+    """The confusion matrix over all labels."""
+    return confusion.matrix(_codes(answers.actual), _codes(answers.predicted), len(answers.labels))
+
+
+def _confusion(answers: Answers) -> Confusion:
+    return Confusion(answers.labels, counts(answers).tolist())
+
+
+def _metrics(answers: Answers, signature: Signature, rows: Ints, seed: int, **more: Any) -> list[Metric]:
+    """The metrics of some rows."""
+    actual, predicted = answers.actual[rows], answers.predicted[rows]
+    if signature.classes is None:
+        return regression.regression(actual.astype(np.float64), predicted.astype(np.float64), seed=seed)
+    proba = None if answers.proba is None else answers.proba[rows]
+    if signature.task == "multiclass":
+        levels = answers.levels
+        return classification.multiclass(_codes(actual), _codes(predicted), proba, levels, seed=seed, **more)
+    positive = signature.positive_index()
+    score = None if proba is None else np.ascontiguousarray(proba[:, positive])
+    truth, named = (_codes(codes == positive) for codes in (actual, predicted))
+    return classification.binary(truth, named, score, seed=seed, **more)
+
+
+def _codes(values: Any) -> Ints:
+    return np.asarray(values, dtype=np.int64)

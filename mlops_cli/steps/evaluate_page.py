@@ -1,0 +1,228 @@
+"""The page of an evaluation: what was measured, to be read in a minute. Measurements only, no verdict, no dates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from mlops_cli.metrics import ranking, shapes, wording
+from mlops_cli.metrics.base import CLASS, Measurements, Metric, text_of
+from mlops_cli.metrics.intervals import Floats
+from mlops_cli.reports import charts, html
+from mlops_cli.reports.html import Bar, Card, Cards, Cell, Columns, Figure, Matrix, Measure, Page, Section, Table, Text
+from mlops_cli.steps.evaluate_measure import counts
+from mlops_cli.steps.evaluate_rows import Answers
+
+HEADLINES = {
+    "binary": ("roc_auc", "average_precision", "precision", "recall", "f1", "accuracy"),
+    "multiclass": ("accuracy", "f1", "precision", "recall", "roc_auc", "log_loss"),
+    "regression": ("rmse", "mae", "r2", "median_absolute_error", "bias", "mape"),
+}
+_TASKS = {"binary": "Binary classification", "multiclass": "Classification", "regression": "Regression"}
+_SHOWN = 20  # levels of a slice
+_READABLE = 14  # a confusion matrix of more classes is told by its commonest errors
+
+
+def render(measured: Measurements, answers: Answers) -> str:
+    """The page as HTML. MissingExtra without vl-convert."""
+    overall = {metric.name: metric for metric in measured.metrics if metric.column is None}
+    cards = [_card(overall[name], measured) for name in HEADLINES[measured.task] if name in overall]
+    sections = [Section("", [Cards(cards)])]
+    if measured.task == "regression":
+        sections.append(_regression(answers, measured.target))
+    else:
+        sections += _classification(measured, answers)
+    sections += [_slices(measured, overall, each.column, each.levels) for each in answers.slices]
+    sections.append(_everything(overall))
+    return html.render(
+        Page(
+            title=f"{measured.target}: {_TASKS[measured.task].lower()}",
+            text="What a model was right and wrong about, on rows whose outcome is known.",
+            facts=_facts(measured, answers),
+            sections=sections,
+            foot=_foot(measured),
+        )
+    )
+
+
+def _facts(measured: Measurements, answers: Answers) -> list[tuple[str, str]]:
+    facts = [("Target", measured.target), ("Rows", f"{measured.rows:,}")]
+    if measured.positive is not None and measured.confusion is not None:
+        share = sum(measured.confusion.counts[measured.confusion.labels.index(measured.positive)]) / measured.rows
+        facts += [("Positive class", text_of(measured.positive)), ("of all rows", f"{share:.1%}")]
+    elif measured.classes is not None:
+        facts.append(("Classes", f"{len(measured.classes)}"))
+    if answers.dropped:
+        facts.append(("Left out, outcome unknown", f"{answers.dropped:,}"))
+    return facts
+
+
+def _foot(measured: Measurements) -> list[str]:
+    """What was measured on what, and how to read an interval."""
+    ids = [(what, subject.id) for what, subject in (("Model", measured.model), ("Data", measured.data)) if subject]
+    return [
+        *(f"{what} {identity}" for what, identity in ids if identity),
+        "Numbers in brackets are 95 % intervals by bootstrap: where other samples of as many rows would mostly lie.",
+    ]
+
+
+def _card(metric: Metric, measured: Measurements) -> Card:
+    about = wording.MEANINGS.get(metric.name, "")
+    if measured.positive is not None:
+        about = about.replace("the class", f"{measured.target}={text_of(measured.positive)}")
+    elif metric.name in ("precision", "recall", "f1"):
+        about = f"mean over the classes: {about}"
+    about = about[:1].upper() + about[1:]
+    bar = _bar(metric, 0.0, 1.0) if metric.name in wording.SHARES else None
+    return Card(wording.title(metric.name), wording.value(metric), wording.interval(metric), about, bar)
+
+
+def _classification(measured: Measurements, answers: Answers) -> list[Section]:
+    """What was taken for what, and what the scores are worth."""
+    scores = _scores(answers, measured) if measured.task == "binary" else None
+    decision, more = scores or (None, [])
+    return [_confusion(answers, decision), *more, _classes(measured)]
+
+
+def _confusion(answers: Answers, decision: Figure | None) -> Section:
+    """The confusion matrix beside the figure about the threshold; the commonest errors when classes are many."""
+    table, levels = counts(answers), answers.levels
+    if len(levels) <= _READABLE:
+        text = "Each row is what was so, each column what was predicted; the share is of the row."
+        matrix = Matrix(levels, table.tolist(), "Confusion matrix", text)
+        return Section("Right and wrong", [Columns([matrix, decision]) if decision else matrix])
+    support = table.sum(axis=1)
+    rows: list[list[Cell]] = [
+        [levels[actual], levels[predicted], n, f"{n / support[actual]:.1%}"]
+        for actual, predicted, n in shapes.confused(table)
+    ]
+    head = ("Actual", "Predicted", "Rows", "Of the actual class")
+    return Section("Commonest errors", [Table(head, rows, frozenset({2, 3}))])
+
+
+def _scores(answers: Answers, measured: Measurements) -> tuple[Figure, list[Section]] | None:
+    """What the probabilities of a binary model are worth; None when one of the classes has no rows."""
+    assert measured.positive is not None
+    index = answers.labels.index(measured.positive)
+    truth = np.asarray(answers.actual == index)
+    if answers.proba is None or truth.all() or not truth.any():
+        return None
+    score = np.ascontiguousarray(answers.proba[:, index])
+    false, true, precision = ranking.curve(ranking.ranking(score, truth))
+    known = shapes.calibration(score, truth)
+    at, edges = np.linspace(0.0, 1.0, 101), np.linspace(0.0, 1.0, 41)
+    name, other = (f"{measured.target}={answers.levels[place]}" for place in (index, 1 - index))
+    half = shapes.shares(score[truth]), shapes.shares(score[~truth])
+    decision = Figure(
+        charts.thresholds(_list(at), *shapes.rates(score, truth, at), 0.5), "Another threshold",
+        "What precision and recall would be with it; the dashed line is the one in use.",
+    )  # fmt: skip
+    ordered = [
+        Figure(charts.roc(_list(false), _list(true)), "ROC curve",
+               f"How many rows of {name} are found for how many false alarms. The dashed line is guessing."),
+        Figure(charts.precision_recall(_list(true), _list(precision), float(truth.mean())), "Precision and recall",
+               "What share of the alarms is right when so many are found. The dashed line is to name every row."),
+    ]  # fmt: skip
+    probable = [
+        Figure(charts.calibration(_list(known.predicted), _list(known.observed)), "Calibration",
+               "On the dashed line a probability of 0.3 comes true in 3 of 10 rows."),
+        Figure(charts.scores(_list(edges), _list(half[0]), _list(half[1]), (name, other), 0.5), "Scores by what was so",
+               "The further apart, the better. The dashed line is the threshold."),
+    ]  # fmt: skip
+    return decision, [Section("Ranking", [Columns(ordered)]), Section("Probabilities", [Columns(probable)])]
+
+
+def _regression(answers: Answers, target: str) -> Section:
+    actual, predicted = answers.actual.astype(np.float64), answers.predicted.astype(np.float64)
+    edges, cells = shapes.density(predicted, actual)
+    error = predicted - actual
+    bins, heights = shapes.histogram(error)
+    figures = [
+        Figure(charts.density(edges, cells, (f"predicted {target}", f"actual {target}")), "Predicted and actual",
+               "Darker cells hold more rows, the edges all beyond. On the dashed line the prediction is right."),
+        Figure(charts.histogram(bins, heights, "predicted minus actual", 0.0), "Errors",
+               "Left of the dashed line the prediction is too low. The farthest 1 % of rows are in the end bars."),
+    ]  # fmt: skip
+    shares = (0.05, 0.25, 0.5, 0.75, 0.95)
+    head = ("Share of the rows", *(f"{share:.0%}" for share in shares))
+    below: list[Cell] = ["predicted minus actual is below", *(f"{x:,.4g}" for x in np.quantile(error, shares))]
+    return Section("Right and wrong", [Columns(figures), Table(head, [below], frozenset(range(1, 6)))])
+
+
+def _classes(measured: Measurements) -> Section:
+    """One row for each class."""
+    by_level: dict[str, dict[str, Metric]] = {}
+    for metric in measured.metrics:
+        if metric.column == CLASS and metric.level is not None:
+            by_level.setdefault(metric.level, {})[metric.name] = metric
+    names = ["precision", "recall", "f1"] + (["roc_auc"] if measured.task == "multiclass" else [])
+    return Section("Class by class", [_levels("Class", by_level, names, "support")])
+
+
+def _slices(measured: Measurements, overall: dict[str, Metric], column: str, levels: Iterable[str]) -> Section:
+    """One row for each level of a column, the headline metrics beside one another."""
+    by_level: dict[str, dict[str, Metric]] = {level: {} for level in levels}
+    for metric in measured.metrics:
+        if metric.column == column and metric.level in by_level:
+            by_level[metric.level][metric.name] = metric
+    names = [name for name in HEADLINES[measured.task][:4] if name in overall]
+    marks = {name: overall[name].value for name in names}
+    text = "The thin line is the value of all rows. Among many levels some are extreme by chance: see the intervals."
+    shown = dict(list(by_level.items())[:_SHOWN])
+    if len(shown) < len(by_level):
+        text += f" Shown are the {len(shown)} levels with the most rows of {len(by_level)} in metrics.json."
+    return Section(f"By {column}", [_levels(column, shown, names, "rows", marks)], text)
+
+
+def _levels(
+    head: str,
+    by_level: dict[str, dict[str, Metric]],
+    names: Sequence[str],
+    size: str,
+    marks: Mapping[str, float | None] | None = None,
+) -> Table:
+    """A table of metrics by level, each with its interval on a scale that its column shares.
+
+    With `marks`, the values to compare with, that scale is no longer than needed, else it is from 0 to 1.
+    """
+    whole = (0.0, 1.0)
+    scales = {name: _scale([each[name] for each in by_level.values() if name in each]) for name in names}
+    rows: list[list[Cell]] = []
+    for level, metrics in by_level.items():
+        row: list[Cell] = [level, int(metrics[size].value or 0) if size in metrics else None]
+        for name in names:
+            row.append(_measure(metrics.get(name), scales[name] if marks else whole, (marks or {}).get(name)))
+        rows.append(row)
+    return Table((head, "Rows", *map(wording.title, names)), rows, frozenset({1}))
+
+
+def _measure(metric: Metric | None, scale: tuple[float, float], mark: float | None) -> Measure | None:
+    if metric is None or metric.value is None:
+        return None
+    return Measure(wording.value(metric), wording.interval(metric), _bar(metric, *scale, mark))
+
+
+def _bar(metric: Metric, least: float, most: float, mark: float | None = None) -> Bar | None:
+    if metric.value is None or metric.low is None or metric.high is None:
+        return None
+    return Bar(metric.value, metric.low, metric.high, least, most, mark)
+
+
+def _scale(metrics: Sequence[Metric]) -> tuple[float, float]:
+    """From the least low end to the greatest high end of the levels that do not have very few rows."""
+    most = max((metric.n for metric in metrics), default=0)
+    ends = [(m.low, m.high) for m in metrics if m.low is not None and m.high is not None and m.n >= most / 50]
+    return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 1.0)
+
+
+def _everything(overall: dict[str, Metric]) -> Section:
+    rows: list[list[Cell]] = [
+        [wording.title(name), wording.value(metric), wording.interval(metric), Text(wording.MEANINGS.get(name, ""))]
+        for name, metric in overall.items()
+    ]
+    return Section("All metrics", [Table(("Metric", "Value", "95 % interval", "Meaning"), rows, frozenset({1, 2}))])
+
+
+def _list(values: Floats) -> list[float]:
+    return [float(value) for value in values]

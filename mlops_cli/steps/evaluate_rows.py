@@ -1,0 +1,197 @@
+"""The rows of an evaluation: what was predicted, what was so, and the levels to measure by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from mlops_cli.errors import EmptyInput, InputUnusable, SchemaMismatch, UnknownColumn
+from mlops_cli.metrics.base import Label, text_of
+from mlops_cli.metrics.intervals import Floats, Ints
+from mlops_cli.runtime import predictors
+from mlops_cli.runtime.signature import Signature
+from mlops_cli.sources.names import exactly
+from mlops_cli.steps import batches, processors, tables
+from mlops_cli.steps.context import Context
+from mlops_cli.steps.tables import Table
+
+_LEVELS = 50
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A column to measure by: (rows,) codes into its levels."""
+
+    column: str
+    codes: Ints
+    levels: list[str]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was so and what was predicted for each row that has a value of the target.
+
+    Of a regression `actual` and `predicted` are (rows,) values; else codes into `labels`, which are the model's
+    classes and then those that only the data has, and `proba` is (rows, classes). `dropped` rows had no value.
+    """
+
+    actual: NDArray[np.generic]
+    predicted: NDArray[np.generic]
+    proba: Floats | None
+    labels: list[Label]
+    dropped: int
+    slices: list[Slice] = field(default_factory=list)
+
+    @property
+    def levels(self) -> list[str]:
+        """The labels as they are written in a gate."""
+        return [text_of(label) for label in self.labels]
+
+
+@dataclass
+class _Parts:
+    """What has been read so far, batch by batch."""
+
+    actual: list[pl.Series] = field(default_factory=list)
+    levels: list[pl.DataFrame] = field(default_factory=list)
+    values: list[NDArray[np.generic]] = field(default_factory=list)
+    proba: list[Floats] = field(default_factory=list)
+    seen: int = 0
+
+
+def collect(ctx: Context, model: Path, table: Table, signature: Signature, by: Sequence[str]) -> Answers:
+    """Predict a table in batches and keep what metrics need.
+
+    Errors: UnknownColumn without the target or a column of `by`, EmptyInput without a row that has a value of the
+    target, SchemaMismatch where types do not fit, InputUnusable for an infinite target.
+    """
+    parts = _predict(ctx, model, table, signature, by)
+    rows = sum(map(len, parts.actual))
+    if not rows:
+        raise EmptyInput(
+            f"{table.name}: none of the {parts.seen:,} rows has a value of {signature.target}",
+            "metrics need rows whose outcome is known",
+        )
+    actual, labels = _truth(pl.concat(parts.actual), signature, table.name)
+    levels = pl.concat(parts.levels) if by else pl.DataFrame()
+    return Answers(
+        actual=actual,
+        predicted=np.concatenate(parts.values).astype(np.float64 if signature.classes is None else np.int64),
+        proba=np.concatenate(parts.proba) if parts.proba else None,
+        labels=labels,
+        dropped=parts.seen - rows,
+        slices=[_slice(levels[column]) for column in by],
+    )
+
+
+def predictions(answers: Answers) -> pl.LazyFrame:
+    """The table `predictions.parquet`: actual, prediction, and the probabilities of the model's classes."""
+    if answers.proba is None:
+        return pl.LazyFrame({"actual": answers.actual, "prediction": answers.predicted})
+    labels = pl.Series(answers.labels)
+    return pl.LazyFrame(
+        {
+            "actual": labels.gather(pl.Series(answers.actual)),
+            "prediction": labels.gather(pl.Series(answers.predicted)),
+            "proba": pl.Series(answers.proba).arr.to_list(),
+        }
+    )
+
+
+def _predict(ctx: Context, model: Path, table: Table, signature: Signature, by: Sequence[str]) -> _Parts:
+    """The batches of the table that have a value of the target, predicted."""
+    schema = tables.schema_of(table.frame, table.name)
+    _check_column(schema, signature.target, ", the target", table.name)
+    for column in by:
+        _check_column(schema, column, "", table.name)
+    batches.check(signature, schema, table.name)
+    predictor = predictors.load(model, processors.count())
+    wanted = list(dict.fromkeys([*signature.names, signature.target, *by]))
+    has_value = _has_value(signature.target, schema[signature.target])
+    parts = _Parts()
+    with tables.reading(table.name):
+        total = None if table.once else table.frame.select(pl.len()).collect().item()
+        frames = table.frame.select(map(exactly, wanted)).collect_batches(chunk_size=batches.ROWS, maintain_order=True)
+        for frame in batches.sliced(frames, batches.ROWS):
+            kept = frame.filter(has_value)
+            parts.seen += frame.height
+            parts.actual.append(kept[signature.target])
+            parts.levels.append(kept.select(map(exactly, by)))
+            if kept.height:
+                answer = predictor.predict(batches.batch(kept, signature, table.name))
+                parts.values.append(answer.values)
+                parts.proba += [] if answer.proba is None else [answer.proba]
+            ctx.progress("evaluate", parts.seen, total)
+    return parts
+
+
+def _check_column(schema: pl.Schema, column: str, what: str, name: str) -> None:
+    """Refuse a column that is not there."""
+    if column not in schema:
+        near = get_close_matches(column, schema.names(), 1)
+        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(schema.names()[:12])}"
+        raise UnknownColumn(f"{name}: no column {column!r}{what}", hint)
+
+
+def _has_value(target: str, kind: pl.DataType) -> pl.Expr:
+    """Whether the outcome of a row is known."""
+    there = exactly(target).is_not_null()
+    return there & exactly(target).is_not_nan() if kind.is_float() else there
+
+
+def _truth(actual: pl.Series, signature: Signature, name: str) -> tuple[NDArray[np.generic], list[Label]]:
+    """The target as values, or as codes into the model's classes and then those only the data has."""
+    what = f"{name}: the target {signature.target}"
+    if signature.classes is None:
+        if not actual.dtype.is_numeric():
+            raise SchemaMismatch(f"{what} is {str(actual.dtype).lower()}, the model predicts numbers")
+        values = actual.cast(pl.Float64).to_numpy()
+        infinite = int(np.isinf(values).sum())
+        if infinite:
+            raise InputUnusable(f"{what} is infinite in {infinite:,} rows")
+        return values, []
+    plain = actual.cast(pl.String) if actual.dtype in (pl.Categorical, pl.Enum) else actual
+    there: list[Label] = plain.unique().sort().to_list()
+    strange = [value for value in there if value not in signature.classes]
+    if len(strange) == len(there) or (strange and signature.task == "binary"):
+        known = ", ".join(map(text_of, signature.classes[:8]))
+        found = ", ".join(map(text_of, strange[:8]))
+        raise SchemaMismatch(f"{what} has values that the model does not know: {found}", f"it knows {known}")
+    labels: list[Label] = [*signature.classes, *strange]
+    codes = [labels.index(value) for value in there]
+    old = pl.Series(there, dtype=plain.dtype)
+    return plain.replace_strict(old, codes, return_dtype=pl.Int64).to_numpy(), labels
+
+
+def _slice(series: pl.Series) -> Slice:
+    """A column as levels: its values, or four parts of about equally many rows where numbers or times are many."""
+    if (series.dtype.is_numeric() or series.dtype.is_temporal()) and series.n_unique() > _LEVELS:
+        texts = _quarters(series)
+    else:
+        texts = series.cast(pl.String, strict=False)
+    texts = texts.fill_null("(null)")
+    counts = texts.value_counts(name="rows").sort(by=["rows", texts.name], descending=[True, False])
+    levels: list[str] = counts[texts.name].head(_LEVELS).to_list()
+    if counts.height > _LEVELS:
+        texts = pl.select(pl.when(texts.is_in(levels)).then(texts).otherwise(pl.lit("(other)"))).to_series()
+        levels.append("(other)")
+    codes = texts.replace_strict(levels, list(range(len(levels))), return_dtype=pl.Int64).to_numpy()
+    return Slice(series.name, codes, levels)
+
+
+def _quarters(series: pl.Series) -> pl.Series:
+    """Each value as the quarter it lies in: `<= 502`, `502 to 872`, `872 to 1389`, `> 1389`."""
+    ordered = series.drop_nulls().sort()
+    edges = list(dict.fromkeys(ordered[len(ordered) * part // 4] for part in (1, 2, 3)))
+    ends = [f"{edge:g}" if isinstance(edge, float) else str(edge) for edge in edges]
+    names = [f"<= {ends[0]}", *(f"{low} to {high}" for low, high in pairwise(ends)), f"> {ends[-1]}"]
+    part = sum((series > edge).cast(pl.Int64) for edge in edges)
+    assert isinstance(part, pl.Series)
+    return part.replace_strict(list(range(len(names))), names, return_dtype=pl.String).alias(series.name)

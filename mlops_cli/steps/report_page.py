@@ -1,0 +1,208 @@
+"""The account of a registered version as a page, to be rendered as Markdown or HTML."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlops_cli.metrics import wording
+from mlops_cli.metrics.base import CLASS, Measurements, Metric, text_of
+from mlops_cli.reports.html import Block, Cell, Matrix, Measure, Page, Section, Table, Text
+from mlops_cli.steps import report_story
+from mlops_cli.steps.report_story import Held, Story
+from mlops_cli.store import manifest
+
+_CLASSES = 40
+
+
+def page(story: Story) -> Page:
+    """The whole account, in the order in which one asks: what, how good, who decided, where from, what exactly."""
+    signature = story.signature
+    task = f"A {signature.task} model ({signature.family}) of {signature.target}" if signature else "A model"
+    now = [one.alias for one in story.held if one.until is None]
+    facts = [
+        ("Registered", f"{story.record.at} by {story.record.by}"),
+        ("Owner", story.record.owner or "nobody"),
+        ("Aliases", ", ".join(now) or "none"),
+        ("Note", story.record.note or "none"),
+        ("Content", story.record.id),
+    ]
+    when = f" As it was known at {story.as_of}." if story.as_of else ""
+    return Page(
+        title=f"{story.name}@{story.version}",
+        text=f"{task}, version {story.version} of {story.name}.{when}",
+        facts=facts,
+        sections=[
+            *_measured(story),
+            _decisions(story),
+            _inputs(story),
+            _training(story),
+            _lineage(story),
+            *_files(story),
+        ],
+        foot=[
+            "Every line is taken from the registry's records; times are UTC.",
+            "Numbers in brackets are 95 % intervals.",
+        ],
+    )
+
+
+def _measured(story: Story) -> list[Section]:
+    """What was measured, the newest evaluation first, then what training itself measured."""
+    sections = []
+    for proof in reversed([one for one in story.evidence if one.measured]):
+        assert proof.measured is not None
+        data = proof.measured.data.id if proof.measured.data else None
+        text = f"On {proof.measured.rows:,} rows of {data or 'data on standard input'}, added {proof.at} by {proof.by}."
+        sections.append(Section("Measured by an evaluation", _metrics(proof.measured), text))
+    if not sections:
+        sections.append(Section("Measured", [], "No evaluation is among the evidence."))
+    if story.trained:
+        rows = f"On the {story.trained.rows:,} rows held out to stop training: they flatter."
+        sections.append(Section("Measured while training", _metrics(story.trained, classes=False), rows))
+    return sections
+
+
+def _metrics(measured: Measurements, *, classes: bool = True) -> list[Block]:
+    overall = [one for one in measured.metrics if one.column is None and one.name != "rows"]
+    blocks: list[Block] = [
+        Table(
+            ["metric", "value", "rows", "meaning"],
+            [[one.name, _value(one), one.n, Text(wording.MEANINGS.get(one.name, ""))] for one in overall],
+            frozenset({2}),
+        )
+    ]
+    levels = list(dict.fromkeys(one.level or "" for one in measured.metrics if one.column == CLASS))
+    if classes and levels:
+        names = list(dict.fromkeys(one.name for one in measured.metrics if one.column == CLASS))
+        each = {(one.level, one.name): one for one in measured.metrics if one.column == CLASS}
+        rows: list[list[Cell]] = [
+            [level, *(_value(each[level, name]) if (level, name) in each else None for name in names)]
+            for level in levels[:_CLASSES]
+        ]
+        blocks.append(Table([measured.target, *names], rows))
+    if classes and measured.confusion and len(measured.confusion.labels) <= _CLASSES:
+        labels = [text_of(label) for label in measured.confusion.labels]
+        blocks.append(
+            Matrix(labels, measured.confusion.counts, "Confusion", "How often each class was taken for each.")
+        )
+    return blocks
+
+
+def _value(metric: Metric) -> Measure:
+    return Measure(wording.value(metric), wording.interval(metric))
+
+
+def _decisions(story: Story) -> Section:
+    """Which alias named the version, from when to when, why, and by what gates."""
+    if not story.held:
+        return Section("Decisions", [], "No alias has named this version.")
+    rows: list[list[Cell]] = [[one.alias, one.since, _until(one), one.by, Text(one.why or "–")] for one in story.held]
+    blocks: list[Block] = [Table(["alias", "since", "until", "by", "why"], rows)]
+    gates = [
+        _gate(one, gate) for one in story.held for gate in one.verdict.get("judgements") or [] if isinstance(gate, dict)
+    ]
+    if gates:
+        blocks.append(Table(["alias", "since", "gate", "answer", "measured", "reason"], gates))
+    return Section("Decisions", blocks, "" if gates else "No gates were asked when an alias was moved to it.")
+
+
+def _gate(held: Held, gate: dict[str, Any]) -> list[Cell]:
+    """One gate of a promotion, as its record has it."""
+    value, low, high = (gate.get(end) for end in ("value", "low", "high"))
+    interval = f"[{low:.4g}, {high:.4g}]" if isinstance(low, float) and isinstance(high, float) else ""
+    measured = Measure(f"{value:.4g}", interval) if isinstance(value, int | float) else None
+    reason = Text(str(gate.get("reason") or ""))
+    return [held.alias, held.since, str(gate.get("gate")), str(gate.get("answer")), measured, reason]
+
+
+def _until(held: Held) -> str:
+    return "still" if held.until is None else f"{held.until} (version {held.successor})"
+
+
+def _inputs(story: Story) -> Section:
+    """The columns that the model takes, what it makes of them, and what it left out."""
+    if story.signature is None:
+        return Section("Inputs", [], "The model does not say what it takes.")
+    uses = {one.name: one for one in story.features.columns} if story.features else {}
+    rows: list[list[Cell]] = []
+    for column in story.signature.columns:
+        use = uses.get(column.name)
+        detail = (
+            "" if use is None else f"{len(use.levels)} levels" if use.levels is not None else ", ".join(use.parts or ())
+        )
+        rows.append(
+            [column.name, column.type, "no" if column.nullable else "yes", use.use if use else None, Text(detail)]
+        )
+    blocks: list[Block] = [Table(["column", "type", "required", "used as", "detail"], rows)]
+    if story.features and story.features.dropped:
+        blocks.append(Table(["left out", "why"], [[one.name, Text(one.reason)] for one in story.features.dropped]))
+    classes = story.signature.classes
+    answer = f"{story.signature.target}, a number"
+    if classes is not None:
+        answer = f"{story.signature.target}: {', '.join(text_of(label) for label in classes[:_CLASSES])}"
+        if story.signature.positive is not None:
+            answer += f"; positive is {text_of(story.signature.positive)}"
+    return Section("Inputs and answer", blocks, f"It answers {answer}.")
+
+
+def _training(story: Story) -> Section:
+    """How the model was made: parameters, seed, code, machine."""
+    made = story.model
+    packages = made.environment.get("packages") or {}
+    git = made.environment.get("git") or {}
+    rows: list[list[Cell]] = [
+        ["created", Text(made.created)],
+        ["by", Text(made.tool)],
+        ["command", Text(" ".join(made.command))],
+        ["seed", Text("none" if made.seed is None else str(made.seed))],
+    ]
+    rows += [[f"parameter {name}", Text(_plain(value))] for name, value in made.params.items()]
+    rows += [
+        ["python", Text(str(made.environment.get("python", "unknown")))],
+        ["packages", Text(", ".join(f"{name} {version}" for name, version in packages.items()) or "unknown")],
+    ]
+    if git:
+        rows.append(["git commit", Text(f"{git.get('commit')}{' with changes' if git.get('dirty') else ''}")])
+    return Section("Training", [Table(["what", "value"], rows)])
+
+
+def _lineage(story: Story) -> Section:
+    """From the model back to the raw files, by digest."""
+    head = ["what", "made", "command", "digest of its content"]
+    rows: list[list[Cell]] = [
+        [f"{one['kind']}", one["created"], Text(" ".join(one["command"])), Text(one["id"])] for one in story.lineage
+    ]
+    blocks: list[Block] = [Table(head, rows)] if rows else []
+    ends = report_story.raw_inputs(story)
+    if ends:
+        raw: list[list[Cell]] = [[one["ref"], one["kind"], Text(one["id"] or "not known")] for one in ends]
+        blocks.append(Table(["read from", "kind", "digest"], raw))
+    certificates = [(m, f) for m in story.lineage for f in m.get("files", []) if f["path"] == "certificate.json"]
+    for split, file in certificates:
+        params = split.get("params", {}).items()
+        made = {name: value for name, value in params if value not in (None, []) and name != "stream"}
+        facts: list[list[Cell]] = [[name, Text(_plain(value))] for name, value in made.items()]
+        facts.append(["digest of the certificate", Text(f"sha256:{file['sha256']}")])
+        blocks.append(Table(["the split", "value"], facts))
+    return Section("Where it comes from", blocks, "" if blocks else "Nothing is on record.")
+
+
+def _files(story: Story) -> list[Section]:
+    """The evidence and the payload, by digest."""
+    proofs: list[list[Cell]] = [[one.kind, one.at, one.by, Text(one.id)] for one in story.evidence]
+    evidence = [Table(["evidence", "added", "by", "digest of its content"], proofs)] if proofs else []
+    files: list[list[Cell]] = [[one.path, one.bytes, Text(f"sha256:{one.sha256}")] for one in story.model.files]
+    check = f"mlops inspect {story.name}@{story.version} --verify compares every digest."
+    return [
+        Section("Evidence", evidence, "" if proofs else "None."),
+        Section(
+            "What exactly",
+            [Table(["file", "bytes", "digest"], files, frozenset({1}))],
+            f"The stored object is {story.record.object}; {check}",
+        ),
+    ]
+
+
+def _plain(value: Any) -> str:
+    """A parameter as text."""
+    return value if isinstance(value, str) else manifest.canonical(value).decode()

@@ -1,0 +1,120 @@
+"""What a window of a prediction log measures: performance where labels came, latency, missing and unseen values."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+
+from mlops_cli.metrics.base import Label, Metric, metric, text_of
+from mlops_cli.runtime.features import Features
+from mlops_cli.runtime.signature import Signature
+from mlops_cli.steps import evaluate_measure, tables
+from mlops_cli.steps.evaluate_rows import Answers
+from mlops_cli.steps.watch_join import Joined
+from mlops_cli.steps.watch_log import INPUT, Log
+
+_Z = 1.959963984540054  # of a 95 % interval
+
+
+def performance(signature: Signature, joined: Joined | None, rows: int) -> tuple[list[Metric], int]:
+    """What `evaluate` measures, on the joined rows; and how many labels are of no use (no number, no known class).
+
+    Without labels every metric of the task is there and undefined, so that an alert about it is inconclusive. A class
+    that a multiclass model never learnt counts against it; a binary model or a regression cannot be judged by such a
+    label, which is left out and counted.
+    """
+    if joined is None:
+        return _undefined(signature, rows), 0
+    answers = _values(joined.rows) if signature.classes is None else _codes(signature, joined.rows)
+    lost = joined.rows.height - len(answers.actual)
+    if not len(answers.actual):
+        return _undefined(signature, rows), lost
+    found = evaluate_measure.measure(answers, signature, seed=0).metrics
+    return [one for one in found if one.name != "rows"], lost  # here the rows are those of the log
+
+
+def _values(joined: pl.DataFrame) -> Answers:
+    """The pairs of finite numbers."""
+    pairs = joined.select(pl.col("label", "prediction").cast(pl.Float64, strict=False))
+    usable = pairs.filter(pl.all_horizontal(pl.all().is_finite().fill_null(False)))
+    return Answers(usable["label"].to_numpy(), usable["prediction"].to_numpy(), None, [], 0)
+
+
+def _codes(signature: Signature, joined: pl.DataFrame) -> Answers:
+    """The pairs of classes, by their text, as codes into the model's classes and then those that only labels have."""
+    labels: list[Label] = list(signature.classes or ())
+    if signature.task == "multiclass":
+        labels += sorted(set(joined["label"].unique().to_list()) - {text_of(label) for label in labels})
+    codes = {text_of(label): code for code, label in enumerate(labels)}
+    coded = pl.col("label", "prediction").replace_strict(codes, default=None, return_dtype=pl.Int64)
+    usable = joined.with_columns(coded).drop_nulls(["label", "prediction"])
+    proba = _probabilities(usable["proba"], len(signature.classes or ()))
+    return Answers(usable["label"].to_numpy(), usable["prediction"].to_numpy(), proba, labels, 0)
+
+
+def _probabilities(proba: pl.Series, classes: int) -> np.ndarray | None:
+    """Logged probabilities as an array (rows, classes); None unless every row has them all."""
+    lengths = proba.list.len()
+    if not len(proba) or lengths.null_count() or not (lengths == classes).all():
+        return None
+    flat = proba.explode().to_numpy().astype(np.float64)
+    return flat.reshape(-1, classes) if np.isfinite(flat).all() else None
+
+
+def _undefined(signature: Signature, rows: int) -> list[Metric]:
+    """Every metric of the task, none with a value: their names are those of a measurement of two made-up rows."""
+    labels: list[Label] = list(signature.classes or ())
+    two = np.arange(2) if labels else np.arange(2.0)
+    answers = Answers(two, two, np.eye(2, len(labels)) if labels else None, labels, 0)
+    found = evaluate_measure.measure(answers, signature, seed=0).metrics
+    return [Metric(m.name, None, None, None, max(rows, 1), m.column, m.level) for m in found if m.name != "rows"]
+
+
+def operation(log: Log, signature: Signature, features: Features | None) -> list[Metric]:
+    """latency_p50_ms and latency_p99_ms of requests; null_share[column], unseen_share[column] of unlearnt levels.
+
+    Those of columns that the log does not hold are undefined.
+    """
+    levels = {} if features is None else {c.name: c.levels for c in features.columns if c.levels is not None}
+    wanted = []
+    for column in log.logged:
+        values = pl.col(INPUT + column.name)
+        wanted.append(values.null_count().alias(f"null_share[{column.name}]"))
+        known = levels.get(column.name)
+        if known is not None:
+            wanted.append((values.is_not_null() & ~values.is_in(known)).sum().alias(f"unseen_share[{column.name}]"))
+    with tables.reading("the log"):
+        shares = log.frame.select(wanted).collect(engine="streaming") if wanted else pl.DataFrame()
+        times = log.frame.filter(pl.col("row") == 0).select("ms").drop_nulls().collect(engine="streaming")["ms"]
+    found = _latency(np.sort(times.to_numpy()))
+    counts = shares.row(0, named=True) if wanted else {}
+    for column in signature.columns:
+        for name in ["null_share", *(["unseen_share"] if column.name in levels else [])]:
+            count = counts.get(f"{name}[{column.name}]")
+            found.append(share(name, count or 0, 0 if count is None else log.rows, column.name))
+    return found
+
+
+def share(name: str, count: int, rows: int, column: str | None = None) -> Metric:
+    """A share of rows with Wilson's score interval (1927); undefined without rows."""
+    if not rows:
+        return Metric(name, None, None, None, 1, column)
+    p, z2 = count / rows, _Z**2 / rows
+    centre, half = (p + z2 / 2) / (1 + z2), _Z / (1 + z2) * math.sqrt(p * (1 - p) / rows + z2 / rows / 4)
+    return metric(name, p, (max(0.0, centre - half), min(1.0, centre + half)), rows, column)
+
+
+def _latency(ordered: np.ndarray) -> list[Metric]:
+    """Quantiles of sorted times with the distribution-free interval between two order statistics (normal approx.)."""
+    n, found = len(ordered), []
+    for name, q in (("latency_p50_ms", 0.5), ("latency_p99_ms", 0.99)):
+        if not n:
+            found.append(Metric(name, None, None, None, 1))
+            continue
+        reach = _Z * math.sqrt(n * q * (1 - q))
+        low, high = max(0, math.floor(n * q - reach)), min(n - 1, math.ceil(n * q + reach))
+        value = float(ordered[min(n - 1, int(n * q))])
+        found.append(metric(name, value, (float(ordered[low]), float(ordered[high])), n))
+    return found
