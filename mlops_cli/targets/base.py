@@ -12,11 +12,11 @@ from mlops_cli.store.artefact import Artefact
 
 @dataclass(frozen=True)
 class Order:
-    """One model to be packaged. `name` and `version` are the registered ones, else derived from the model's id."""
+    """One model to be packaged. `name` and `version` are the registered ones, else `model` and None."""
 
     model: Artefact
     name: str
-    version: str
+    version: str | None
     created: int  # seconds since the epoch, UTC: what the packed files and labels are dated, so that bytes repeat
     evaluations: tuple[str, ...] = ()  # ids of evaluation artefacts
     tag: str | None = None
@@ -24,7 +24,12 @@ class Order:
     push: bool = False
     dry_run: bool = False
     note: Callable[[str], None] = lambda text: None
-    progress: Callable[[str, int, int | None], None] = lambda what, done, total: None
+    progress: Callable[[str, float, float | None], None] = lambda what, done, total: None
+
+    @property
+    def shown_version(self) -> str:
+        """The registered version, else the first digits of the model's id."""
+        return self.version or self.model.id.removeprefix("sha256:")[:12]
 
 
 @dataclass(frozen=True)

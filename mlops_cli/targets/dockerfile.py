@@ -35,14 +35,16 @@ def text(order: Order, base: str, labels: dict[str, str]) -> str:
     """
     lines = [
         f"FROM {base}",
+        "USER 0:0",
         "ENV " + " ".join(f"{name}={value}" for name, value in _ENVIRONMENT.items()),
         f"COPY lib/ {HOME}/lib/",
         f"COPY site/ {HOME}/site/",
+        _compiled("site"),
         f"COPY src/ {HOME}/src/",
-        "RUN " + json.dumps(["python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", HOME]),
+        _compiled("src"),
         f"COPY --chown={USER} log/ {LOG}/",
         f"COPY model/ {MODEL}/",
-        *(f"LABEL {name}={_quoted(value)}" for name, value in sorted(labels.items())),
+        "LABEL " + " \\\n      ".join(f"{name}={_quoted(value)}" for name, value in sorted(labels.items())),
         f"USER {USER}",
         f"EXPOSE {PORT}",
         "STOPSIGNAL SIGTERM",
@@ -52,25 +54,32 @@ def text(order: Order, base: str, labels: dict[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _compiled(folder: str) -> str:
+    """The instruction that compiles the modules of a folder; bytes of the result do not depend on the time."""
+    command = ["python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", f"{HOME}/{folder}"]
+    return "RUN " + json.dumps(command)
+
+
 def entry_point(order: Order) -> list[str]:
     """The command of the image; `docker run IMAGE --log /var/log/mlops` adds flags to it."""
     command = ["python3", "-m", "mlops_cli.runtime", MODEL, "--host", "0.0.0.0", "--port", str(PORT)]
-    return [*command, "--name", order.name, "--version", order.version]
+    version = ["--model-version", order.version] if order.version else []
+    return [*command, "--name", order.name, *version]
 
 
 def labels(order: Order, signature: Signature, base: str, digest: str | None) -> dict[str, str]:
     """The OCI labels, and our own under `dev.mlops.`: what the image holds and what vouches for it."""
     model = order.model
-    about = f"{signature.family} model, {signature.task}, of {signature.target}"
+    about = f"{signature.family} model ({signature.task}) of {signature.target}, served by mlops {__version__}"
     found = {
         "org.opencontainers.image.title": order.name,
-        "org.opencontainers.image.version": order.version,
+        "org.opencontainers.image.version": order.shown_version,
         "org.opencontainers.image.created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(order.created)),
-        "org.opencontainers.image.description": f"{order.name} {order.version}: {about}, served by mlops {__version__}",
+        "org.opencontainers.image.description": f"{order.name} {order.shown_version}: {about}",
         "org.opencontainers.image.base.name": base,
         "dev.mlops.model.id": model.id,
         "dev.mlops.model.name": order.name,
-        "dev.mlops.model.version": order.version,
+        "dev.mlops.model.version": order.shown_version,
         "dev.mlops.version": __version__,
     }
     if order.tag:

@@ -23,9 +23,10 @@ _START = "start Docker, or set DOCKER_HOST; --dry-run writes the build context w
 @contextlib.contextmanager
 def connect() -> Iterator[Any]:
     """A client of the engine that DOCKER_HOST, or else Docker's current context, names; Outside when none answers."""
+    address = _address()
     try:
-        client = docker.DockerClient(base_url=_address(), timeout=_SECONDS) if _address() else docker.from_env(timeout=_SECONDS)
-    except (DockerException, requests.RequestException, OSError) as error:
+        client = docker.DockerClient(address, timeout=_SECONDS) if address else docker.from_env(timeout=_SECONDS)
+    except (DockerException, requests.RequestException, OSError, ValueError) as error:
         raise Outside(f"no Docker engine answers: {_reason(error)}", _START) from None
     try:
         with failures("Docker"):
@@ -96,7 +97,7 @@ def digest(image: Any) -> str | None:
     return None
 
 
-def build(client: Any, tar: IO[bytes], progress: Callable[[str, int, int | None], None]) -> Any:
+def build(client: Any, tar: IO[bytes], progress: Callable[[str, float, float | None], None]) -> Any:
     """Build an image from a context, without network; Outside with the engine's own words when it fails."""
     found = ""
     with failures("docker build"):
@@ -130,7 +131,9 @@ def push(client: Any, name: str) -> str:
     with failures(f"docker push {name}"):
         for event in client.api.push(repository, tag=version or "latest", stream=True, decode=True):
             if "error" in event:
-                raise Outside(f"docker push {name}: {event['error']}", f"the image is here; docker push {name} tries again")
+                raise Outside(
+                    f"docker push {name}: {event['error']}", f"the image is here; docker push {name} tries again"
+                )
             found = (event.get("aux") or {}).get("Digest") or found
     return found
 

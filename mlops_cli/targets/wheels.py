@@ -153,13 +153,18 @@ def fetch(wanted: Sequence[Distribution], platform: Platform, directory: Path) -
         command += ["--platform", name]
     try:
         done = subprocess.run(
-            [*command, *pins], capture_output=True, text=True, timeout=_INSTALL_SECONDS, stdin=subprocess.DEVNULL, check=False
+            [*command, *pins],
+            capture_output=True,
+            text=True,
+            timeout=_INSTALL_SECONDS,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Outside(f"pip failed: {error}") from None
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise Outside(
-            f"pip found no wheels of {', '.join(pins)} for Python {platform.python_text} on {platform.machine}: {reason}",
+            f"pip got no wheels of {', '.join(pins)} for Python {platform.python_text}, {platform.machine}: {reason}",
             f"take a base image with Python {sys.version_info[0]}.{sys.version_info[1]}, for which they are here",
         )
