@@ -1,0 +1,74 @@
+"""What the benchmarks share: real rows in any number, processes measured, rows of the table."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PYTHON = sys.executable
+MLOPS = str(Path(PYTHON).parent / "mlops")
+
+
+@dataclass(frozen=True)
+class Took:
+    """Wall and CPU seconds of a process, and the most memory it had, in MiB."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+def measure(command: Sequence[str], cwd: Path, **environment: str) -> Took:
+    """Run a process that must end with 0."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=cwd, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    errors = process.stderr.read() if process.stderr else ""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}\n{errors}")
+    return Took(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def side_by_side(ours: Sequence[str], floor: Sequence[str], cwd: Path, repeat: int) -> tuple[Took, Took]:
+    """Run both in turn; the least wall time of each counts."""
+    pairs = [(measure(ours, cwd), measure(floor, cwd)) for _ in range(repeat)]
+    return min((a for a, _ in pairs), key=lambda t: t.wall), min((b for _, b in pairs), key=lambda t: t.wall)
+
+
+def row(what: str, ours: Took, floor: Took, target: float) -> None:
+    """Print a row of the table."""
+    ratio = ours.wall / floor.wall
+    verdict = "met" if ratio <= target else "missed"
+    print(
+        f"{what:<46} {ours.wall:7.2f} s {floor.wall:7.2f} s  x {ratio:4.2f}  (CPU x {ours.cpu / floor.cpu:4.2f},"
+        f" {ours.peak:,.0f} / {floor.peak:,.0f} MiB)  target {target:4.2f}: {verdict}",
+        flush=True,
+    )
+
+
+def flights(path: Path, rows: int) -> None:
+    """The built-in real flights, repeated with jitter to so many rows, as Parquet; `delayed` is the target."""
+    import numpy as np
+    import polars as pl
+
+    source = Path(__file__).parents[2] / "mlops_cli" / "demo" / "flights.csv.gz"
+    real = pl.read_csv(source, null_values=["NA"], infer_schema_length=None, try_parse_dates=True)
+    real = real.drop_nulls("arr_delay")
+    dice = np.random.default_rng(0)
+    many = real[dice.integers(0, real.height, rows)]
+    many.with_columns(
+        (pl.col("arr_delay") > 15).alias("delayed"),
+        pl.col("dep_delay") + pl.Series(dice.integers(-3, 4, rows)),
+        pl.col("distance") + pl.Series(dice.integers(-20, 21, rows)),
+        *(pl.Series(f"noise{index}", dice.normal(size=rows)) for index in range(5)),
+    ).drop("arr_delay", "tailnum", "flight").write_parquet(path)
+
+

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""`mlops train` beside a bare `lightgbm.train` with the same settings; and a grid beside joblib threads.
+
+    python scripts/bench/train.py [--rows N] [--rounds N] [--repeat N]
+
+Whole processes. The floor reads the same split, builds the same matrix by dictionary codes and fits the same rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import _run
+
+COMMON = """
+import os, sys
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+import lightgbm, numpy as np, polars as pl
+
+def matrix(part, levels):
+    frame = pl.read_parquet(f"parts/{part}/*.parquet")
+    columns = []
+    for name, kind in frame.schema.items():
+        if name == "delayed":
+            continue
+        if kind == pl.String:
+            codes = frame[name].cast(pl.Enum(levels[name]), strict=False).to_physical()
+            columns.append(codes.cast(pl.Float64).to_numpy())
+        elif isinstance(kind, pl.Datetime):
+            when = frame[name].dt
+            columns += [getattr(when, p)().cast(pl.Float64).to_numpy() for p in ("month", "day", "weekday", "hour")]
+            columns.append(frame[name].cast(pl.Int64).cast(pl.Float64).to_numpy() / 86_400e6)
+        else:
+            columns.append(frame[name].cast(pl.Float64).to_numpy())
+    return np.column_stack(columns), frame["delayed"].to_numpy()
+
+train = pl.scan_parquet("parts/train/*.parquet")
+texts = [name for name, kind in train.collect_schema().items() if kind == pl.String]
+levels = {name: train.select(pl.col(name).unique().sort()).collect()[name].to_list() for name in texts}
+X, y = matrix("train", levels)
+V, w = matrix("valid", levels)
+names = []
+for name, kind in train.collect_schema().items():
+    if name != "delayed":
+        names += [name] * (5 if isinstance(kind, pl.Datetime) else 1)
+cat = [index for index, name in enumerate(names) if name in levels]
+params = {"objective": "binary", "metric": "binary_logloss", "learning_rate": 0.1, "num_leaves": 31,
+          "deterministic": True, "force_col_wise": True, "seed": 0, "verbosity": -1, "feature_pre_filter": False}
+data = lightgbm.Dataset(X, y, params=params, categorical_feature=cat).construct()
+valid = lightgbm.Dataset(V, w, params=params, reference=data, categorical_feature=cat).construct()
+"""
+FIT = COMMON + """
+booster = lightgbm.train(params | {"num_threads": os.cpu_count()}, data, int(sys.argv[1]), valid_sets=[valid])
+booster.save_model("floor.txt")
+"""
+GRID = COMMON + """
+import itertools, joblib
+rounds = int(sys.argv[1])
+fold = np.random.default_rng(0).permutation(len(y)) % 3
+def one(leaves, rate):
+    for k in range(3):
+        a, b = data.subset(np.flatnonzero(fold != k).tolist()), data.subset(np.flatnonzero(fold == k).tolist())
+        tried = params | {"num_leaves": leaves, "learning_rate": rate, "num_threads": 1}
+        lightgbm.train(tried, a, rounds, valid_sets=[b])
+joblib.Parallel(os.cpu_count(), prefer="threads")(
+    joblib.delayed(one)(l, r) for l, r in itertools.product((7, 15, 31, 63), (0.02, 0.05, 0.1)))
+lightgbm.train(params | {"num_threads": os.cpu_count()}, data, rounds)
+"""
+
+
+def main() -> None:
+    """Print a row for a fit and a row for a grid."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=500_000)
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--repeat", type=int, default=3)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        folder = Path(name).resolve()
+        _prepare(folder, "flights.parquet", given.rows)
+        fixed = ["--set", f"num_iterations={given.rounds}", "--set", "early_stopping_round=0"]
+        ours = [_run.MLOPS, "train", "parts", "--target", "delayed", "--force", "--set", "learning_rate=0.1", *fixed]
+        took = _run.side_by_side(ours, [_run.PYTHON, "-c", FIT, str(given.rounds)], folder, given.repeat)
+        _run.row(f"train, {given.rows:,} rows, {given.rounds} rounds", *took, 1.10)
+        _prepare(folder, "few.parquet", given.rows // 5)
+        rounds = given.rounds // 2
+        space = ["--space", "num_leaves=7,15,31,63", "--space", "learning_rate=0.02,0.05,0.1"]
+        fixed = ["--set", f"num_iterations={rounds}", "--set", "early_stopping_round=0"]
+        ours = [_run.MLOPS, "train", "parts", "--target", "delayed", "--force", "--search", "grid", "--cv", "3"]
+        ours += [*space, *fixed]
+        took = _run.side_by_side(ours, [_run.PYTHON, "-c", GRID, str(rounds)], folder, max(1, given.repeat - 1))
+        _run.row(f"grid, {given.rows // 5:,} rows, 12 trials x 3 folds", *took, 1.05)
+
+
+def _prepare(folder: Path, name: str, rows: int) -> None:
+    """A split of so many rows in `parts/`."""
+    _run.flights(folder / name, rows)
+    _run.measure([_run.MLOPS, "split", name, "--test", "0.05", "--valid", "0.1", "-o", "parts"], folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Rows against eight rules: `mlops validate` beside the same checks as bare polars expressions, imports apart.
+
+    python scripts/bench/validate.py [--rows N] [--repeat N]
+
+Each side is a process of its own that imports first and then takes the time; they run in turn, the least of the
+repeats counts. The first row is what the target is about: the checks alone. The others are the whole command beside a
+script that leaves the same files, synced and digested: all rows pass (they are copied), and one row in a thousand
+fails (both parts are written).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import _run
+
+RULES = """
+columns:
+  id: {dtype: int64, checks: {greater_than_or_equal_to: 0}}
+  delay: {dtype: int64, checks: {in_range: {min_value: -60, max_value: LIMIT}}}
+  distance: {dtype: float64, nullable: true, checks: {greater_than: 0}}
+  temperature: {dtype: float64, nullable: true, checks: {less_than: 60}}
+  carrier: {dtype: string, checks: {isin: [UA, AA, B6, DL, EV, MQ]}}
+  tailnum: {dtype: string, nullable: true, checks: {str_matches: 'N[0-9]+'}}
+  month: {dtype: int64, nullable: true, checks: {in_range: {min_value: 1, max_value: 12}}}
+  origin: {dtype: string, nullable: true, checks: {str_length: {min_value: 3, max_value: 3}}}
+"""
+
+CHECKS = """
+def rules(limit):
+    col = pl.col
+    return [
+        col("id").is_null() | (col("id") < 0),
+        col("delay").is_null() | ~col("delay").is_between(-60, limit),
+        (col("distance") <= 0).fill_null(False),
+        (col("temperature") >= 60).fill_null(False),
+        col("carrier").is_null() | ~col("carrier").is_in(["UA", "AA", "B6", "DL", "EV", "MQ"]),
+        (~col("tailnum").str.contains("^N[0-9]+")).fill_null(False),
+        (~col("month").is_between(1, 12)).fill_null(False),
+        (col("origin").str.len_chars() != 3).fill_null(False),
+    ]
+"""
+
+BARE = """
+import hashlib, json, os, shutil, sys, time
+from pathlib import Path
+import polars as pl
+what, data, limit, out = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+CHECKS
+def digest(path):
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+start = time.perf_counter(), time.process_time()
+files = sorted(data.glob("*.parquet"))
+frame, failing = pl.scan_parquet(files), rules(limit)
+counts = frame.select([fail.sum().alias(str(n)) for n, fail in enumerate(failing)] + [pl.len()])
+total = counts.collect(engine="streaming").row(0)
+if what == "clean":
+    for path in files:
+        shutil.copyfile(path, out / path.name)
+        digest(out / path.name)
+if what == "bad":
+    bad = pl.any_horizontal(failing)
+    told = [pl.when(fail).then(pl.lit(f"rule {n}")) for n, fail in enumerate(failing)]
+    reasons = pl.concat_list(told).list.drop_nulls()
+    frame.filter(~bad).sink_parquet(out / "good.parquet", engine="streaming")
+    frame.filter(bad).with_columns(reasons.alias("_errors")).sink_parquet(out / "bad.parquet", engine="streaming")
+    digest(out / "good.parquet"), digest(out / "bad.parquet")
+peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+print(json.dumps([time.perf_counter() - start[0], time.process_time() - start[1], peak]))
+"""
+
+OURS = """
+import json, sys, time
+from pathlib import Path
+import polars as pl
+from mlops_cli.steps import tables, validate, validate_rows
+from mlops_cli.steps.context import Context
+from mlops_cli.steps.memo import Output
+from mlops_cli.steps.references import Given
+from mlops_cli.steps.rules import plan, read
+from mlops_cli.store.workspace import Workspace
+what, data, rules, home = sys.argv[1:]
+start = time.perf_counter(), time.process_time()
+if what == "checks":
+    frame = pl.scan_parquet(sorted(Path(data).glob("*.parquet")))
+    made = validate.plan_for(read.load(Path(rules)), frame.collect_schema(), "the table")
+    failures = made.failures(made.twice(frame))
+    frame.select(validate_rows.counts(failures)).collect(engine="streaming").row(0)
+else:
+    context = Context(force=True, workspace=Workspace(Path(home)))
+    validate.run(context, Given(data), validate.Options(rules, "1%"), Output())
+peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+print(json.dumps([time.perf_counter() - start[0], time.process_time() - start[1], peak]))
+"""
+
+
+def make(path: Path, rows: int) -> None:
+    """Rows of ten columns, delays from -25 on, one in a thousand above 900; the same every time."""
+    import numpy as np
+    import polars as pl
+
+    path.mkdir()
+    dice = np.random.default_rng(0)
+    delay = dice.integers(-25, 900, rows)
+    frame = pl.LazyFrame({
+        "id": np.arange(rows),
+        "delay": np.where(dice.random(rows) < 0.001, 1000, delay),
+        "distance": dice.gamma(2, 500, rows) + 1,
+        "temperature": dice.normal(10, 8, rows).clip(-40, 55),
+        "carrier": np.array(["UA", "AA", "B6", "DL", "EV", "MQ"])[dice.integers(0, 6, rows)],
+        "month": dice.integers(1, 13, rows),
+        "origin": np.array(["EWR", "JFK", "LGA"])[dice.integers(0, 3, rows)],
+        "tail": dice.integers(10_000, 14_000, rows),
+        "noise": dice.normal(size=rows),
+    })  # fmt: skip
+    tail = pl.format("N{}", pl.col("tail")).alias("tailnum")
+    frame.with_columns(tail).sink_parquet(path / "rows.parquet", row_group_size=131_072)
+
+
+def inside(code: str, *arguments: object) -> _run.Took:
+    """What a process took after its imports, by its own watch, and the most memory it had."""
+    words = [_run.PYTHON, "-c", code, *map(str, arguments)]
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
+    return _run.Took(*json.loads(done.stdout.splitlines()[-1]))
+
+
+def compare(what: str, folder: Path, dataset: Path, limit: int, repeat: int) -> tuple[_run.Took, _run.Took]:
+    """Both sides in turn, each with an empty place for what it leaves."""
+    rules = folder / "rules.yaml"
+    rules.write_text(RULES.replace("LIMIT", str(limit)))
+    pairs = []
+    for _ in range(repeat):
+        for name in ("home", "out"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / "out").mkdir()
+        bare = inside(BARE.replace("CHECKS", CHECKS), what, dataset, limit, folder / "out")
+        pairs.append((inside(OURS, what, dataset, rules, folder / "home"), bare))
+    return min((a for a, _ in pairs), key=lambda t: t.wall), min((b for _, b in pairs), key=lambda t: t.wall)
+
+
+def main() -> int:
+    """Measure and print the rows; 1 when the target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--repeat", type=int, default=3)
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="mlops-bench-"))
+    try:
+        make(folder / "rows", arguments.rows)
+        source = folder / "rows" / "rows.parquet"
+        ingest = [_run.MLOPS, "ingest", str(source), "-q", "-o", str(folder / "dataset")]
+        subprocess.run(ingest, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+        met = True
+        for what, limit, target in (("checks", 900, 1.5), ("clean", 1000, 1.5), ("bad", 900, 1.5)):
+            ours, bare = compare(what, folder, folder / "dataset", limit, arguments.repeat)
+            _run.row(f"validate, {arguments.rows:,} rows, {SHOWN[what]}", ours, bare, target)
+            met = met and (what != "checks" or ours.wall <= target * bare.wall)
+        return 0 if met else 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+SHOWN = {"checks": "eight checks", "clean": "all pass", "bad": "1 in 1,000 fails"}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
