@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker_engine import docker_base, docker_client  # noqa: F401  # fixtures of the tests marked docker
 
 from mlops_cli import cli as command_line
 from mlops_cli.commands import _pipe
 
 BIN = Path(sys.executable).parent
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the tests start hundreds of commands: compile their modules once
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ def shell(work: Path) -> Callable[..., Ended]:
             check=False,
             env=os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"} | environment,
         )
-        return Ended(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), done.stdout)
+        return Ended(
+            done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), done.stdout
+        )
 
     return run
 
