@@ -28,7 +28,8 @@ check: $(VENV)/dev.stamp
 	if [ -x scripts/docs ]; then $(BIN)/python scripts/docs --check; fi
 
 demo: $(VENV)/tables.stamp
-	$(BIN)/mlops demo
+	rm -rf mlops-demo
+	$(BIN)/mlops demo mlops-demo
 
 $(VENV)/dev.stamp: pyproject.toml constraints-dev.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints-dev.txt -e '.[dev]'
@@ -49,5 +50,5 @@ constraints: $(BIN)/python
 	  $(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | grep -v '^torch=='; } > constraints-dev.txt
 
 clean:
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) mlops-demo .cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 	find mlops_cli tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

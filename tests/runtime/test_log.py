@@ -54,7 +54,7 @@ def test_lines_come_to_disk_by_size(tmp_path, open_log):
     one = open_log(flush_seconds=3600.0)
     for _ in range(20):
         one.append(lines(tmp_path, 200))
-    eventually(lambda: logged(tmp_path / "log"))
+    assert eventually(lambda: logged(tmp_path / "log"))
 
 
 def test_files_are_named_and_never_reused(tmp_path, open_log):

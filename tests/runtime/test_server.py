@@ -267,7 +267,7 @@ def test_workers_end_when_their_supervisor_is_killed(model):
         def gone():
             return all(state(pid) in ("", "Z") for pid in workers)
 
-        eventually(gone)
+        assert eventually(gone)
 
 
 def test_a_worker_that_always_dies_is_given_up(model, tmp_path):
