@@ -16,11 +16,13 @@ class MlopsError(Exception):
 
     exit: ClassVar[int]
     word: ClassVar[str]
+    usual: ClassVar[str] = ""
+    """The hint where nobody gives a better one."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.message = " ".join(message.split())
-        self.hint = " ".join(hint.split())
+        self.hint = " ".join((hint or self.usual).split())
 
 
 class Finding(MlopsError):
@@ -57,6 +59,7 @@ class EmptyInput(InputUnusable):
     """There is nothing to read: an empty file, no rows, or empty standard input."""
 
     word = "empty"
+    usual = "look at what writes it: whether it has ended, and with what code"
 
 
 class Corrupt(InputUnusable):

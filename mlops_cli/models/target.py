@@ -80,7 +80,10 @@ def infer(frame: pl.LazyFrame, name: str, task: Task | None = None, positive: st
             raise InputUnusable(f"the target {name} is NaN or infinite in {bad:,} rows", "leave those rows out")
     values = _different(frame, dtype, limit=MOST_CLASSES + 1)
     if len(values) == 1:
-        raise InputUnusable(f"the target {name} has one class: {text_of(values[0])!r} in every row")
+        raise InputUnusable(
+            f"the target {name} has one class: {text_of(values[0])!r} in every row",
+            "nothing can be learnt from that; bring rows of another class",
+        )
     return _target(name, task or _task(values, dtype), values, dtype, positive)
 
 

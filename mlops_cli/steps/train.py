@@ -126,7 +126,8 @@ def _assignments(texts: Sequence[str]) -> dict[str, str]:
 
 def _build(ctx: Context, source: Source, parts: Parts, asked: _Asked, options: Options, payload: Path) -> Contents:
     """Everything from the rows to the files of the model."""
-    target = targets.infer(parts.train, options.target, asked.task, options.positive)
+    target = targets.infer(parts.all, options.target, asked.task, options.positive)
+    parts = train_data.sound(parts, target)
     rows = train_data.counted(parts, target)
     offered = asked.family.metrics(target.task)
     metric = _metric(offered, options.tuning.metric, target)
@@ -138,7 +139,7 @@ def _build(ctx: Context, source: Source, parts: Parts, asked: _Asked, options: O
         found = _search(ctx, trainer, asked, metric, offered[metric], options.tuning)
     fit = _fit(ctx, trainer, asked.settings, found, has_valid=rows.valid is not None)
     predictor = trainer.predictor(fit, processors.count())
-    files = trainer.files(fit) | train_payload.files(rows, target, predictor, name, options.seed)
+    files = trainer.files(fit) | train_payload.files(rows, target, predictor, source, options.seed)
     if found is not None:
         files["trials.json"] = msgspec.json.format(msgspec.json.encode(found.trials), indent=1) + b"\n"
     for file, data in files.items():

@@ -27,6 +27,8 @@ class Source:
     valid: Table | None
     whole: bool
     """Whether `train` is a whole table, whose valid part is still in it."""
+    time: str | None = None
+    """The column by which a split was cut: later rows always differ in it, so it says nothing of drift."""
 
     @property
     def inputs(self) -> list[Input]:
@@ -41,11 +43,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Parts:
-    """The rows of a source, each part readable many times; `note` says how a table was divided."""
+    """The rows of a source, each part readable many times. Of a table `whole` has all rows, `note` how it was divided."""
 
     train: pl.LazyFrame
     valid: pl.LazyFrame | None
     note: str = ""
+    whole: pl.LazyFrame | None = None
+
+    @property
+    def all(self) -> pl.LazyFrame:
+        """The rows that tell what the target is: a table's, or the train part of a split."""
+        return self.train if self.whole is None else self.whole
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,8 @@ def find(ctx: Context, given: Given) -> Source:
     train = tables.from_artefact(found.artefact, found.input, "train")
     has_valid = bool(found.artefact.tables("valid"))
     valid = tables.from_artefact(found.artefact, found.input, "valid") if has_valid else None
-    return Source(train, valid, whole=False)
+    time = found.artefact.manifest.params.get("time")
+    return Source(train, valid, whole=False, time=time if isinstance(time, str) else None)
 
 
 @contextlib.contextmanager
@@ -90,7 +99,17 @@ def _divided(table: Table, seed: int) -> Parts:
     schema = tables.schema_of(table.frame, table.name)
     chosen = split_hash.hashed(schema, schema.names(), seed) < int(HELD_OUT * split_hash.ALL)
     note = f"{HELD_OUT:.0%} of the rows are held out to stop by; mlops split gives a test part too"
-    return Parts(table.frame.filter(~chosen), table.frame.filter(chosen), note)
+    return Parts(table.frame.filter(~chosen), table.frame.filter(chosen), note, table.frame)
+
+
+def sound(parts: Parts, target: Target) -> Parts:
+    """The parts, or all rows of a table as its train part when holding some out would take every row of a class."""
+    if parts.whole is None or target.classes is None:
+        return parts
+    there = parts.train.select(target.column.drop_nulls().n_unique()).collect(engine="streaming").item()
+    if there == len(target.classes):
+        return parts
+    return Parts(parts.whole, None, "no rows are held out to stop by: that would take every row of a class")
 
 
 def counted(parts: Parts, target: Target) -> Counted:

@@ -18,18 +18,20 @@ from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import batches, evaluate_measure, mlmodel, profile
 from mlops_cli.steps.evaluate_rows import Answers
 from mlops_cli.steps.records import records
-from mlops_cli.steps.train_data import Counted
+from mlops_cli.steps.train_data import Counted, Source
 from mlops_cli.store.artefact import Artefact
 
 EXAMPLE_ROWS = 5
 
 
-def files(rows: Counted, target: Target, predictor: Predictor, name: str, seed: int) -> dict[str, bytes]:
+def files(rows: Counted, target: Target, predictor: Predictor, source: Source, seed: int) -> dict[str, bytes]:
     """The files that every family's models have, by name; the same bytes for the same model and rows."""
+    name = source.train.name
     signature = predictor.signature
     valid = rows.train if rows.valid is None else rows.valid
     answered = _answered(valid, signature, predictor, name)
-    sketched = profile.build(rows.train, [*signature.names, target.name])
+    columns = [column for column in signature.names if column != source.time]
+    sketched = profile.build(rows.train, [*columns, target.name])
     sketched = msgspec.structs.replace(sketched, prediction=_sketched(signature, answered))
     measured = _measured(rows, target, signature, answered, seed)
     return {

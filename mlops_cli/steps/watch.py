@@ -90,7 +90,8 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     if entry.exec and entry.exec.exit:
         hint = f"{shown(path)} has the alert; the next run tells it again"
         raise Outside(f"the command of --exec ended with {entry.exec.exit}", hint)
-    verdict = Verdict(entry.exit, tuple(_lines(entry, told)), judgements)
+    lines = _lines(entry, told) + ([f"all of it is in {shown(path)}"] if entry.exit else [])
+    verdict = Verdict(entry.exit, tuple(lines), judgements)
     return Outcome(shown(path), verdict=verdict, measured=watch_series.described(entry))
 
 
@@ -111,7 +112,7 @@ def _look(
                 joined = watch_join.join(log, actuals, signature, options.key)
         performance, useless = watch_measure.performance(signature, joined, log.rows)
         metrics = [
-            Metric("rows", float(log.rows), None, None, log.rows),
+            Metric("rows", float(log.rows), None, None, max(1, log.rows)),
             *_arrived(joined),
             *performance,
             *watch_measure.operation(log, signature, subject.features),

@@ -74,25 +74,49 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def exclusive(directory: Path) -> Iterator[None]:
-    """Hold a series: Busy when another run does. What a killed run left half written is removed."""
+    """Hold a series: Busy when another run does. What a killed run left half written is removed.
+
+    A series that has no entry in the end is not one: nothing of it stays.
+    """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = _locked(directory)
     except OSError as error:
         raise Outside(f"cannot write in {directory}: {error.strerror}", "choose another place with -o") from None
+    staging = directory / _STAGING
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"{directory}: another watch is running", "it runs once at a time; try again later") from None
-        staging = directory / _STAGING
         staging.mkdir(exist_ok=True)
         for left in staging.iterdir():
             with suppress(OSError):
                 left.unlink()
         yield
     finally:
+        if not any(_ENTRY.fullmatch(name) for name in os.listdir(directory)):
+            with suppress(OSError):
+                staging.rmdir()
+                (directory / _LOCK).unlink()
+                directory.rmdir()
         os.close(descriptor)
+
+
+def _locked(directory: Path) -> int:
+    """The descriptor of the series' lock, which is held; Busy when another run holds it."""
+    path = directory / _LOCK
+    while True:
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:
+            continue  # another run found nothing to keep, and took the directory away
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            raise Busy(f"{directory}: another watch is running", "it runs once at a time; try again later") from None
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)  # of a lock that was taken away meanwhile: it excludes nobody
 
 
 def newest(directory: Path) -> tuple[int, Entry | None, str | None]:

@@ -47,9 +47,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name).resolve()
-        _run.flights(folder / "few.parquet", 100_000)
-        fit = [_run.MLOPS, "train", "few.parquet", "--target", "delayed", "-o", "model", "--set", "num_iterations=100"]
-        _run.measure([*fit, "--set", "early_stopping_round=0"], folder)
+        _run.model(folder)
         _run.flights(folder / "flights.parquet", given.rows)
         ours = [_run.MLOPS, "predict", "model", "flights.parquet", "--force", "-o", "answers"]
         took = _run.side_by_side(ours, [_run.PYTHON, "-c", FLOOR], folder, given.repeat)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Requests a second of `serve` against the same server answering an empty handler of the same size, side by side.
 
-usage: scripts/bench/serve.py MODEL_DIR [--seconds 2] [--rounds 3]      (needs wrk)
+usage: scripts/bench/serve.py [MODEL_DIR] [--seconds 2] [--rounds 3]      (needs wrk; without a model it trains one)
 
 The empty handler takes the whole body and sends back as many bytes as the model's answer has, under the same
 number of headers: what it cannot do is decode, predict and encode. Both servers run all the time, wrk asks one
@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
+
+import _run
 
 TARGET = 0.85
 QUIET = 0.2
@@ -234,8 +236,18 @@ def main() -> None:
     if arguments.empty is not None:
         serve_empty(b"x" * arguments.empty)
         return
-    if arguments.model is None or shutil.which("wrk") is None:
-        parser.error("a model directory and the program wrk are needed")
+    if shutil.which("wrk") is None:
+        parser.error("the program wrk is needed")
+    if arguments.model is None:
+        with tempfile.TemporaryDirectory(dir=".") as name:
+            arguments.model = _run.model(Path(name).resolve())
+            measure(arguments)
+    else:
+        measure(arguments)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Print the table."""
     head = f"{'':<14}{'rows':>5}{'conn':>6}{'req/s':>10}{'empty':>10}{'ratio':>8}  {'µs CPU':>7}{'empty':>7}"
     print(f"{head}   p50 / p99      (* others used more than {QUIET} of a processor)")
     compare("mlflow", arguments.model, [], 1, arguments)

@@ -6,14 +6,13 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
+from _run import MLOPS, PYTHON
+
 RUNS = 20
 TARGET = 80
-PYTHON = sys.executable
-MLOPS = str(Path(PYTHON).parent / "mlops")
 
 
 def cpu(command: list[str], cwd: Path) -> float:

@@ -90,6 +90,14 @@ def test_no_rows_are_inconclusive_whatever_is_asked(flights, cli):
     assert cli(*arguments).code == 3
 
 
+def test_no_traffic_can_be_an_alert(flights, cli):
+    arguments = ("watch", "flights@production", "--log", "logs", "--window", "1m", "--alert", "rows<1")
+    ended = cli(*arguments)
+    assert ended.code == 1 and "ALERT: rows<1" in ended.err
+    assert "all of it is in watch/flights@production/000001.json" in ended.err
+    assert cli("watch", "flights@production", "--log", "logs", "--alert", "rows<1").code == 0
+
+
 def test_only_the_version_that_the_alias_names_is_judged(flights, cli):
     world.register(tag="-two")
     asked = world.inputs(400, seed=8)

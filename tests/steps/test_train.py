@@ -297,3 +297,24 @@ def test_of_an_evaluation_the_split_is_meant(cli, parts):
     parts("yes")
     model = cli("train", "parts", "--target", "yes", *FEW, "-o", "model").ref
     assert cli("train", model, "--target", "yes", *FEW).code == 0
+
+
+def test_a_small_table_keeps_every_class_to_learn_from(cli):
+    """The hash that holds rows out may take both rows of a class, which then nothing could be learnt of."""
+    rows = pl.DataFrame({"x": [float(n) for n in range(40)], "y": ["a"] * 38 + ["b"] * 2})
+    taken = 0
+    for seed in range(40):
+        rows.with_columns(pl.col("x") + seed / 100).write_parquet("t.parquet")
+        ended = cli("train", "t.parquet", "--target", "y", "--set", "num_iterations=2", "--set", "min_data_in_leaf=1")
+        assert ended.code == 0, ended.err
+        taken += "would take every row of a class" in ended.err
+    assert taken
+
+
+def test_the_column_of_a_split_by_time_has_no_profile(cli):
+    table().select("at", "count", "yes").drop_nulls().write_parquet("t.parquet")
+    for flags, there in ((("--time", "at"), False), (("--key", "at"), True)):
+        cli("split", "t.parquet", *flags, "--test", "0.2", "--valid", "0.2", "-o", "parts").ref  # noqa: B018
+        cli("train", "parts", "--target", "yes", *FEW, "-o", "model").ref  # noqa: B018
+        assert ("at" in {column["name"] for column in load("model", "profile.json")["columns"]}) == there
+        assert "at" in {column["name"] for column in load("model", "signature.json")["columns"]}

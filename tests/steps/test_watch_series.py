@@ -189,3 +189,30 @@ def test_the_textfile_replaces_in_one_step(tmp_path, monkeypatch):
     with pytest.raises(Exception, match="No space left"):
         watch_prom.write(path, entry(rows=5))
     assert path.read_text() == old
+
+
+def test_a_series_without_an_entry_leaves_nothing(tmp_path):
+    series = tmp_path / "watch" / "flights@production"
+    with pytest.raises(Corrupt), watch_series.exclusive(series):
+        raise Corrupt("the first look failed")
+    assert not series.exists()
+    with watch_series.exclusive(series), pytest.raises(Busy), watch_series.exclusive(series):
+        raise AssertionError("two runs have one series")
+    with watch_series.exclusive(series):
+        watch_series.append(series, 1, entry())
+    assert [path.name for path in whole(series)] == ["000001.json"]
+
+
+def test_a_lock_that_was_taken_away_excludes_nobody(tmp_path, monkeypatch):
+    """Between opening a lock and having it, another run may end and remove it: then it must be made anew."""
+    real, removed = watch_series.fcntl.flock, []
+
+    def flock(descriptor: int, how: int) -> None:
+        if not removed:
+            removed.append(True)
+            (tmp_path / ".lock").unlink()
+        real(descriptor, how)
+
+    monkeypatch.setattr(watch_series.fcntl, "flock", flock)
+    with watch_series.exclusive(tmp_path), pytest.raises(Busy), watch_series.exclusive(tmp_path):
+        raise AssertionError("two runs have one series")
