@@ -46,7 +46,7 @@ $(BIN)/python:
 # Pin what is installed now, for the next machine.
 constraints: $(BIN)/python
 	@{ echo '# Versions that the tests ran with; pip install -c constraints-dev.txt. Made by: make constraints'; \
-	  echo 'torch==2.13.0  # not needed yet; a newer one brings a CUDA build of gigabytes'; \
+	  echo 'torch==2.13.0  # a newer one brings a CUDA build of gigabytes'; \
 	  $(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | grep -v '^torch=='; } > constraints-dev.txt
 
 clean:

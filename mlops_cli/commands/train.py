@@ -13,7 +13,10 @@ Split = Annotated[
     typer.Argument(metavar="[SPLIT]", help="A split, or a table (15 % are held out); standard input without it."),
 ]
 Target = Annotated[str, typer.Option("--target", metavar="COLUMN", help="The column to predict.")]
-Family = Annotated[str, typer.Option("--family", metavar="NAME", help="The kind of model: lightgbm.")]
+Family = Annotated[
+    str | None,
+    typer.Option("--family", metavar="NAME", help="The kind of model; else cnn for images, lightgbm for tables."),
+]
 Task = Annotated[
     str | None,
     typer.Option("--task", metavar="TASK", help="binary, multiclass or regression; else told from the target."),
@@ -40,7 +43,7 @@ Jobs = Annotated[int, typer.Option("--jobs", metavar="N", help="Trials at a time
 def main(
     split: Split = None,
     target: Target = ...,  # type: ignore[assignment]  # typer's way to say that it must be given
-    family: Family = "lightgbm",
+    family: Family = None,
     task: Task = None,
     positive: Positive = None,
     set: Set = None,

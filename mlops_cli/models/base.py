@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
@@ -22,12 +23,15 @@ Batches = Callable[[pl.LazyFrame, Signature], Iterable[tuple[pl.DataFrame, Batch
 class Tables:
     """The rows to learn from: frames that can be read many times, every target value there and known.
 
-    `batches(frame, signature)` gives each frame's rows in order as the batches that `runtime/` takes.
+    `batches(frame, signature)` gives each frame's rows in order as the batches that `runtime/` takes. `checkpoint` is a
+    directory for this very work, which a killed process leaves and the same command finds again; None when the
+    work cannot be recognised. It need not exist yet, and is removed when the work is done.
     """
 
     train: pl.LazyFrame
     valid: pl.LazyFrame | None
     batches: Batches
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True)

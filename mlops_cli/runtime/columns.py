@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Any dtype of: float64, int64 (also times: µs since 1970 UTC), bool, int32 (codes).
+# Any dtype of: float64, int64 (also times: µs since 1970 UTC), bool, int32 (codes), object (bytes of images).
 Values = NDArray[Any]
 
 
@@ -17,9 +17,9 @@ Values = NDArray[Any]
 class Column:
     """One column of n rows.
 
-    `values` is float64, int64 or bool of shape (n,), times are int64 µs since the epoch in UTC; for
-    strings int32 codes into `levels`, -1 meaning null. `null` is a bool mask of shape (n,), True where
-    the value is missing, or None when none is; what stands under a null is never read.
+    `values` is float64, int64 or bool of shape (n,), times are int64 µs since the epoch in UTC; for strings int32
+    codes into `levels`, -1 meaning null; for images object, the bytes of their files. `null` is a bool mask of shape
+    (n,), True where the value is missing, or None when none is; what stands under a null is never read.
     """
 
     values: Values

@@ -21,11 +21,13 @@ class Prediction:
     """The answer for n rows.
 
     `values` has shape (n,): float64 for a regression, else int32 codes into `signature.classes`. `proba` has
-    shape (n, k), a row sums to 1, columns in the order of `signature.classes`; None for a regression.
+    shape (n, k), a row sums to 1, columns in the order of `signature.classes`; None for a regression. `measured`
+    has an array of shape (n,) for each column of `signature.measured`, NaN where there is no value.
     """
 
     values: NDArray[Any]
     proba: NDArray[np.float64] | None = None
+    measured: Mapping[str, NDArray[Any]] | None = None
 
 
 class Predictor(Protocol):
@@ -40,7 +42,8 @@ class Predictor(Protocol):
     def answer(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """JSON rows in, JSON-ready answers out: equal to rows.answers(predict(rows.batch_from_rows(rows))).
 
-        With a shorter way for a single row. rows.RequestError when a row does not fit the signature.
+        An answer's `measured` is for the log alone. With a shorter way for a single row. rows.RequestError when a row
+        does not fit the signature.
         """
 
 
@@ -67,5 +70,14 @@ def _lightgbm(read: Callable[[str], bytes], signature: Signature, threads: int) 
     return lightgbm.Model(read(lightgbm.FILE), features.decode(read(features.FILE)), signature, threads=threads)
 
 
+def _images(read: Callable[[str], bytes], signature: Signature, threads: int) -> Predictor:
+    from mlops_cli.runtime import image_model, images
+
+    return image_model.Model(read(image_model.FILE), images.decode(read(images.FILE)), signature, threads)
+
+
 # The only code that may load a model is named here, never in an artefact.
-_LOADERS: dict[str, Callable[[Callable[[str], bytes], Signature, int], Predictor]] = {"lightgbm": _lightgbm}
+_LOADERS: dict[str, Callable[[Callable[[str], bytes], Signature, int], Predictor]] = {
+    "lightgbm": _lightgbm,
+    "cnn": _images,
+}

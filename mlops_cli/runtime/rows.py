@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -25,6 +27,7 @@ _EXPECTED = {
     "string": "a string",
     "date": "a date as 'YYYY-MM-DD'",
     "datetime": "a time in ISO 8601",
+    "image": "the bytes of an image file in base64",
 }
 
 
@@ -44,7 +47,7 @@ def batch_from_rows(signature: Signature, rows: Sequence[Mapping[str, Any]]) -> 
     A nullable column may be left out and is then null; null is taken for any column. RequestError when a
     row is not an object, has a column that the model does not know, lacks one, or has a value of another type.
     """
-    names = set(signature.names)
+    names = {column.name for column in signature.accepted}
     for index, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise RequestError("a row must be an object {column: value}", index)
@@ -64,7 +67,7 @@ def batch_from_rows(signature: Signature, rows: Sequence[Mapping[str, Any]]) -> 
 
 def batch_from_columns(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> Batch:
     """A batch from columns of JSON values, {column: [value, …]}; the rules and errors of `batch_from_rows`."""
-    names = set(signature.names)
+    names = {column.name for column in signature.accepted}
     for name in columns:
         if name not in names:
             raise RequestError(f"unknown column {name!r}", None, name)
@@ -87,7 +90,29 @@ def absent(column: InputColumn, rows: int) -> Column:
 
 
 def answers(signature: Signature, prediction: Prediction) -> list[dict[str, Any]]:
-    """One JSON-ready answer a row: {"prediction": value or label} and, of a classifier, "proba" by class."""
+    """One JSON-ready answer a row: {"prediction": value or label} and, of a classifier, "proba" by class.
+
+    What was measured of the row, if anything, is in "measured": it is for the log and not for the client.
+    """
+    plain = _answers(signature, prediction)
+    if prediction.measured:
+        names = list(prediction.measured)
+        columns = [_plain(values) for values in prediction.measured.values()]
+        for answer, row in zip(plain, zip(*columns, strict=True), strict=True):
+            answer["measured"] = dict(zip(names, row, strict=True))
+    return plain
+
+
+def _plain(values: NDArray[Any]) -> list[Any]:
+    """Measurements as JSON values of six digits, NaN as null."""
+    if values.dtype.kind != "f":
+        whole: list[Any] = values.tolist()
+        return whole
+    return [None if item != item else float(f"{item:.6g}") for item in values.tolist()]
+
+
+def _answers(signature: Signature, prediction: Prediction) -> list[dict[str, Any]]:
+    """The answers as a client gets them."""
     classes = signature.classes
     if classes is None:
         return [{"prediction": value} for value in prediction.values.tolist()]
@@ -122,7 +147,9 @@ def value(column: InputColumn, given: object) -> Any:
 
 
 def column_of(column: InputColumn, given: Sequence[Any]) -> Column:
-    """A column from JSON values; RequestError for a value of another type."""
+    """A column from JSON values; RequestError for a value of another type, and for an image that is null."""
+    if column.type == "image":
+        return _images(column, given)
     # Types are looked at as a set first: the usual request needs no loop.
     kinds = set(map(type, given))
     null: NDArray[np.bool_] | None = None
@@ -150,6 +177,16 @@ def _strings(column: InputColumn, given: Sequence[Any], kinds: set[type], null: 
     levels: dict[str | None, int] = {None: -1}
     codes = np.fromiter((levels.setdefault(item, len(levels) - 1) for item in given), np.int32, len(given))
     return Column(codes, null, [level for level in levels if level is not None])
+
+
+def _images(column: InputColumn, given: Sequence[Any]) -> Column:
+    """A column of the bytes of images, which may also come as base64."""
+    out = np.empty(len(given), dtype=object)
+    for row, item in enumerate(given):
+        if item is None:
+            raise _mismatch(column, None, row)
+        out[row] = _located(column, item, row)
+    return Column(out)
 
 
 def _converted(column: InputColumn, given: Sequence[Any], kinds: set[type]) -> list[Any]:
@@ -200,6 +237,18 @@ def _float(given: object) -> float:
     return float(given)
 
 
+def _image(given: object) -> bytes:
+    if isinstance(given, bytes):
+        return given
+    text = _str(given)
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise ValueError(text) from None
+
+
 def _str(given: object) -> str:
     if type(given) is not str:
         raise TypeError
@@ -213,6 +262,7 @@ _ONE: dict[str, Callable[[object], Any]] = {
     "string": _str,
     "date": lambda given: micros(_str(given), "date"),
     "datetime": lambda given: micros(_str(given), "datetime"),
+    "image": _image,
 }
 # Types that numpy converts as they are; anything else goes through `value` one by one.
 _PLAIN: dict[str, set[type]] = {

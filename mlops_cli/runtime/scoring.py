@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from time import perf_counter
@@ -40,14 +40,15 @@ class Scorer:
         self._key_is_input = key in predictor.signature.names
         self._max_rows = max_rows
         self._labelled = predictor.signature.classes is not None
+        self._images = frozenset(column.name for column in predictor.signature.columns if column.type == "image")
 
     def score(self, wire: Wire, body: bytes, kind: str, request_id: str, started: float) -> Scored:
         """Answer one request, begun at `started` by perf_counter; Refused when it does not fit the model."""
         request = wire.read(body, kind)
         answers = self.answers(request)
         request_id = request.id or request_id
-        out = wire.write(request, answers, request_id)
-        return Scored(out, request_id, self.counts(answers), self.lines(request, answers, request_id, started))
+        lines = self.lines(request, answers, request_id, started)  # takes from the answers what is for the log alone
+        return Scored(wire.write(request, answers, request_id), request_id, self.counts(answers), lines)
 
     def answers(self, request: Request) -> Answers:
         """One answer a row; Refused when a row does not fit the signature. Takes the key out of the rows."""
@@ -72,11 +73,21 @@ class Scorer:
         return Counter(answer["prediction"] for answer in answers)
 
     def lines(self, request: Request, answers: Answers, request_id: str, started: float) -> bytearray | None:
-        """What the prediction log is to hold of a request, None without a log."""
+        """What the prediction log is to hold of a request, None without a log; what was measured leaves the answers."""
+        measured = [answer.pop("measured", None) for answer in answers] if self._images else None
         if self._lines is None:
             return None
         ms = round((perf_counter() - started) * 1000, 3)
-        return self._lines.encode(request_id, request.as_rows(), request.keys, answers, ms)
+        rows = request.as_rows()
+        if measured is not None:
+            rows = [self._noted(row, found) for row, found in zip(rows, measured, strict=True)]
+        return self._lines.encode(request_id, rows, request.keys, answers, ms)
+
+    def _noted(self, row: Mapping[str, Any], measured: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What the log has of a row with an image: all but the image, and what was measured of it."""
+        kept = {name: value for name, value in row.items() if name not in self._images}
+        kept.update(measured or {})
+        return kept
 
 
 def request_ids() -> Callable[[], str]:

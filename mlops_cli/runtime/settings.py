@@ -48,11 +48,12 @@ class Settings:
 
     def fit(self, signature: Signature) -> None:
         """UnknownColumn when the log is to keep or redact a column that no request can have."""
-        known = {*signature.names, self.key}
+        logged = [column.name for column in signature.logged]
+        known = {*logged, self.key}
         kept, redacted = (self.log.columns or (), self.log.redacted) if self.log is not None else ((), ())
         for name in (*kept, *redacted):
             if name not in known:
-                have = ", ".join(signature.names)
+                have = ", ".join(logged)
                 raise UnknownColumn(f"the log cannot have column {name!r}: the model has none", f"it has {have}")
 
 

@@ -13,7 +13,7 @@ FORMAT = 1
 FILE = "signature.json"
 
 Task = Literal["binary", "multiclass", "regression"]
-Type = Literal["bool", "int", "float", "string", "date", "datetime"]
+Type = Literal["bool", "int", "float", "string", "date", "datetime", "image"]
 Label: TypeAlias = bool | int | float | str
 
 
@@ -29,7 +29,9 @@ class Signature(msgspec.Struct, frozen=True):
     """The contract of a model: its input columns in order and the meaning of its answer.
 
     `classes` are the target's values in sort order (None for regression), and the order of `proba`;
-    `positive` is one of them when the task is binary.
+    `positive` is one of them when the task is binary. `context` are columns that may come with a row (camera, time),
+    are logged, and never reach the model. `measured` is what is read off an image and its answer
+    (`Prediction.measured`) and logged in the place of its bytes.
     """
 
     family: str
@@ -39,11 +41,23 @@ class Signature(msgspec.Struct, frozen=True):
     classes: list[Label] | None = None
     positive: Label | None = None
     format: int = FORMAT
+    context: list[InputColumn] = []
+    measured: list[InputColumn] = []
 
     @property
     def names(self) -> list[str]:
         """The names of the input columns, in order."""
         return [column.name for column in self.columns]
+
+    @property
+    def accepted(self) -> list[InputColumn]:
+        """The columns that a request may have."""
+        return [*self.columns, *self.context]
+
+    @property
+    def logged(self) -> list[InputColumn]:
+        """The columns that the prediction log has of a row: an image's measurements stand for the image."""
+        return [*(column for column in self.columns if column.type != "image"), *self.context, *self.measured]
 
     def positive_index(self) -> int:
         """Where the positive class stands in `classes`; ValueError unless binary."""
@@ -82,8 +96,9 @@ def _problem(signature: Signature) -> str:
     """What contradicts itself in a decoded signature, or nothing."""
     if signature.format > FORMAT:
         return f"format {signature.format} is newer than this mlops ({FORMAT})"
-    if len(set(signature.names)) != len(signature.names):
-        return "an input column is listed twice"
+    names = [column.name for column in (*signature.columns, *signature.context, *signature.measured)]
+    if len(set(names)) != len(names):
+        return "a column is listed twice"
     classes = signature.classes
     if signature.task == "regression":
         return "" if classes is None and signature.positive is None else "a regression has no classes"

@@ -9,13 +9,17 @@ import numpy as np
 import polars as pl
 from polars.exceptions import PolarsError
 
-from mlops_cli.errors import SchemaMismatch
+from mlops_cli.errors import InputUnusable, SchemaMismatch
 from mlops_cli.runtime import rows
 from mlops_cli.runtime.columns import Batch, Column
+from mlops_cli.runtime.predictors import Prediction, Predictor
 from mlops_cli.runtime.rows import RequestError
 from mlops_cli.runtime.signature import InputColumn, Signature, Type
 
 ROWS = 65_536
+IMAGE_ROWS = 256
+IMAGES = (pl.Struct({"bytes": pl.Binary, "path": pl.String}),)
+"""How a dataset holds images (docs/formats.md)."""
 
 
 def type_of(dtype: pl.DataType) -> Type | None:
@@ -30,6 +34,8 @@ def type_of(dtype: pl.DataType) -> Type | None:
         return "string"
     if dtype == pl.Date:
         return "date"
+    if dtype == pl.Binary or dtype in IMAGES:
+        return "image"
     return "datetime" if dtype == pl.Datetime else None
 
 
@@ -41,6 +47,7 @@ _TAKEN: dict[Type, tuple[Type, ...]] = {
     "string": ("string",),
     "date": ("date", "string"),
     "datetime": ("datetime", "date", "string"),
+    "image": ("image",),
 }
 
 
@@ -61,10 +68,16 @@ def check(signature: Signature, schema: pl.Schema, name: str) -> list[str]:
     return [column for column in schema.names() if column not in taken]
 
 
+def rows_for(signature: Signature) -> int:
+    """Rows of a batch at most: few of images, whose bytes would fill the memory."""
+    return IMAGE_ROWS if any(column.type == "image" for column in signature.columns) else ROWS
+
+
 def batches(
     frame: pl.LazyFrame, signature: Signature, name: str, size: int = ROWS
 ) -> Iterator[tuple[pl.DataFrame, Batch]]:
     """Frames of at most `size` rows in order, each with its batch; SchemaMismatch where a value does not fit."""
+    size = min(size, rows_for(signature))
     for part in sliced(frame.collect_batches(chunk_size=size, maintain_order=True), size):
         yield part, batch(part, signature, name)
 
@@ -82,8 +95,19 @@ def batch(frame: pl.DataFrame, signature: Signature, name: str = "the table") ->
     return {column.name: _column(column, frame[column.name].alias("value"), name) for column in signature.columns}
 
 
+def predict(predictor: Predictor, batch: Batch, name: str, before: int = 0) -> Prediction:
+    """The answers for a batch of the table `name`, `before` rows into it; InputUnusable for a row with a bad value."""
+    try:
+        return predictor.predict(batch)
+    except RequestError as error:
+        row = "" if error.row is None else f"row {before + error.row}: "
+        raise InputUnusable(f"{name}: {row}{error.message}", "mlops validate leaves out what is not sound") from None
+
+
 def _column(column: InputColumn, series: pl.Series, name: str) -> Column:
     """One column of a batch."""
+    if column.type == "image" and type_of(series.dtype) == "image":
+        return _images(column, series, name)
     if series.null_count() == len(series):
         return rows.column_of(column, [None] * len(series))
     if series.dtype == pl.Date and column.type in ("date", "datetime"):
@@ -110,6 +134,16 @@ def _values(series: pl.Series) -> Column:
     null = series.is_null().to_numpy()
     filler: bool | int | float = False if series.dtype == pl.Boolean else 0
     return Column(series.fill_null(filler).to_numpy(), null)
+
+
+def _images(column: InputColumn, series: pl.Series, name: str) -> Column:
+    """The bytes of images."""
+    data = series if series.dtype == pl.Binary else series.struct.field("bytes")
+    if data.null_count():
+        raise SchemaMismatch(f"{name}: {data.null_count():,} rows have no {column.name}", "leave those rows out")
+    values = np.empty(len(data), dtype=object)
+    values[:] = data.to_list()
+    return Column(values)
 
 
 def _encoded(series: pl.Series) -> tuple[np.ndarray, list[str]]:

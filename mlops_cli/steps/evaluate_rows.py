@@ -118,14 +118,15 @@ def _predict(ctx: Context, model: Path, table: Table, signature: Signature, by: 
     parts = _Parts()
     with tables.reading(table.name):
         total = None if table.once else table.frame.select(pl.len()).collect().item()
-        frames = table.frame.select(map(exactly, wanted)).collect_batches(chunk_size=batches.ROWS, maintain_order=True)
-        for frame in batches.sliced(frames, batches.ROWS):
+        size = batches.rows_for(signature)
+        frames = table.frame.select(map(exactly, wanted)).collect_batches(chunk_size=size, maintain_order=True)
+        for frame in batches.sliced(frames, size):
             kept = frame.filter(has_value)
             parts.seen += frame.height
             parts.actual.append(kept[signature.target])
             parts.levels.append(kept.select(map(exactly, by)))
             if kept.height:
-                answer = predictor.predict(batches.batch(kept, signature, table.name))
+                answer = batches.predict(predictor, batches.batch(kept, signature, table.name), table.name)
                 parts.values.append(answer.values)
                 parts.proba += [] if answer.proba is None else [answer.proba]
             ctx.progress("evaluate", parts.seen, total)

@@ -90,7 +90,7 @@ def perform(ctx: Context, job: Job, output: Output) -> Outcome:
     files.check_writable(out.parent if out else ctx.workspace.root)
     if output.reject:
         files.check_writable(Path(output.reject).parent)
-    key = None if job.key is None else _key(job)
+    key = key_of(job)
     known = ctx.workspace.recall(key) if key and not ctx.force else None
     if known is None:
         return _build(ctx, job, output, out, key)
@@ -143,6 +143,11 @@ def _seal(ctx: Context, job: Job, directory: Path, contents: Contents) -> Artefa
         schema=contents.schema or {},
         environment=environment.describe(job.libraries),
     )
+
+
+def key_of(job: Job) -> str | None:
+    """The digest of everything that decides a job's result; None when it cannot be keyed."""
+    return None if job.key is None else _key(job)
 
 
 def _key(job: Job) -> str:

@@ -18,6 +18,7 @@ _TYPES = {
     "string": "string",
     "date": "datetime",
     "datetime": "datetime",
+    "image": "binary",
 }
 
 

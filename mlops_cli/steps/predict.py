@@ -150,7 +150,7 @@ class _Answers:
         signature = self.predictor.signature
         with tables.reading(self.name):
             for part, batch in batches.batches(self.frame, signature, self.name, self.options.batch_rows):
-                answers = self._columns(self.predictor.predict(batch))
+                answers = self._columns(batches.predict(self.predictor, batch, self.name, self.counts.rows))
                 made = pl.DataFrame([*(part[name] for name in self.keep), *answers])
                 self.counts.rows += part.height
                 self.ctx.progress("predict", self.counts.rows, self.counts.total)

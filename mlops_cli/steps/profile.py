@@ -11,6 +11,7 @@ from polars.exceptions import PanicException, PolarsError
 
 from mlops_cli import errors
 from mlops_cli.drift.base import ColumnProfile, Profile, rounded
+from mlops_cli.runtime.signature import InputColumn
 from mlops_cli.sources.names import exactly as named
 
 FORMAT = 1
@@ -44,6 +45,11 @@ def prediction(values: np.ndarray, levels: Sequence[str] | None = None) -> Colum
         return _numeric("prediction", "float", np.asarray(values, dtype=np.float64), len(values))
     counts = np.bincount(np.asarray(values, dtype=np.int64), minlength=len(levels)).tolist()
     return ColumnProfile(name="prediction", type="string", nulls=0, counts=counts, levels=list(levels), other=0)
+
+
+def measured(column: InputColumn, values: np.ndarray) -> ColumnProfile:
+    """The profile of what a model measured of its rows: `values` of shape (n,), int64 or float64, NaN for none."""
+    return _numeric(column.name, column.type, values, len(values))
 
 
 def kind_of(name: str, dtype: pl.DataType) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from typing import Any
 
 import polars as pl
 
 from mlops_cli.runtime.signature import Signature
+from mlops_cli.steps.batches import type_of
 
 
 def records(frame: pl.DataFrame, signature: Signature) -> list[dict[str, Any]]:
@@ -25,6 +27,9 @@ def _json(series: pl.Series) -> pl.Series:
         return series.dt.epoch("us").cast(pl.Datetime("us")).dt.to_string("%Y-%m-%dT%H:%M:%S%.6fZ")
     if series.dtype.is_decimal():
         return series.cast(pl.Float64)
+    if type_of(series.dtype) == "image":
+        data = series if series.dtype == pl.Binary else series.struct.field("bytes")
+        return pl.Series([None if one is None else base64.b64encode(one).decode() for one in data])
     return series.cast(pl.String) if series.dtype in (pl.Categorical, pl.Enum) else series
 
 

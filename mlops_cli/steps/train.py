@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -40,10 +41,10 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Options:
-    """What `train` was asked; `set` holds texts `k=v`."""
+    """What `train` was asked; `set` holds texts `k=v`. `family` None: cnn for a table with images, else lightgbm."""
 
     target: str
-    family: str = "lightgbm"
+    family: str | None = None
     task: str | None = None
     positive: str | None = None
     set: Sequence[str] = ()
@@ -67,21 +68,29 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
 
     Errors: Usage for options that do not fit, those of `target.infer` and of reading, MissingExtra.
     """
-    asked = _read(options)
+    _check(options)
     source = train_data.find(ctx, given)
+    asked = _read(options, options.family or train_data.usual_family(source))
     key = None if source.key is None else [source.key, asked.written, options.seed]
 
     def build(payload: Path, rejects: Path) -> Contents:
         with train_data.opened(source, options.seed) as parts, tables.reading(source.train.name):
-            return _build(ctx, source, parts, asked, options, payload)
+            made = _build(ctx, source, parts, asked, options, payload, checkpoint)
+        if checkpoint:
+            shutil.rmtree(checkpoint, ignore_errors=True)
+        return made
 
     job = Job("train", key, (*asked.family.LIBRARIES, *_POLARS), build, measured=train_payload.measured)
+    known = memo.key_of(job)
+    checkpoint = ctx.workspace.checkpoint(known) if known else None
     return memo.perform(ctx, job, output)
 
 
-def _read(options: Options) -> _Asked:
-    """The options checked before any data is read."""
+def _check(options: Options) -> None:
+    """The options as far as they can be checked before anything is opened."""
     tuning = options.tuning
+    if options.family:
+        extensions.load("models", options.family)
     if tuning.search is not None and tuning.search not in search.KINDS:
         raise Usage(f"--search {tuning.search!r} is unknown", f"there is: {', '.join(search.KINDS)}")
     if tuning.search and not tuning.space:
@@ -90,7 +99,12 @@ def _read(options: Options) -> _Asked:
         raise Usage(f"{'--space' if tuning.space else '--cv'} goes with --search grid")
     if tuning.folds == 1 or tuning.folds < 0:
         raise Usage("--cv needs at least 2 parts")
-    family: Family = extensions.load("models", options.family)
+
+
+def _read(options: Options, named: str) -> _Asked:
+    """The options checked before any row is read, for the family that is named."""
+    tuning = options.tuning
+    family: Family = extensions.load("models", named)
     fixed, space = _assignments(options.set), search.space(tuning.space)
     for name in fixed.keys() & space.keys():
         raise Usage(f"{name} is given by --set and by --space")
@@ -100,7 +114,7 @@ def _read(options: Options) -> _Asked:
     plan = search.plan(space, family.settings) if tuning.search else None
     written = {
         "target": options.target,
-        "family": options.family,
+        "family": named,
         "task": options.task,
         "positive": options.positive,
         "set": fixed,
@@ -124,7 +138,15 @@ def _assignments(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _build(ctx: Context, source: Source, parts: Parts, asked: _Asked, options: Options, payload: Path) -> Contents:
+def _build(
+    ctx: Context,
+    source: Source,
+    parts: Parts,
+    asked: _Asked,
+    options: Options,
+    payload: Path,
+    checkpoint: Path | None,
+) -> Contents:
     """Everything from the rows to the files of the model."""
     target = targets.infer(parts.all, options.target, asked.task, options.positive)
     parts = train_data.sound(parts, target)
@@ -132,7 +154,7 @@ def _build(ctx: Context, source: Source, parts: Parts, asked: _Asked, options: O
     offered = asked.family.metrics(target.task)
     metric = _metric(offered, options.tuning.metric, target)
     name = source.train.name
-    given = Tables(rows.train, rows.valid, lambda frame, signature: batches.batches(frame, signature, name))
+    given = Tables(rows.train, rows.valid, lambda frame, signature: batches.batches(frame, signature, name), checkpoint)
     trainer = asked.family.trainer(given, target, metric, options.seed, asked.settings)
     found = None
     if asked.plan is not None:

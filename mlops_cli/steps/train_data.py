@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from mlops_cli.models.target import Target
-from mlops_cli.steps import references, tables
+from mlops_cli.steps import batches, references, tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given
 from mlops_cli.steps.tables import Table
@@ -43,7 +43,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Parts:
-    """The rows of a source, each part readable many times. Of a table `whole` has all rows, `note` how it was divided."""
+    """The rows of a source, each part readable many times; of a table `whole` has all, `note` says how it was cut."""
 
     train: pl.LazyFrame
     valid: pl.LazyFrame | None
@@ -79,6 +79,12 @@ def find(ctx: Context, given: Given) -> Source:
     valid = tables.from_artefact(found.artefact, found.input, "valid") if has_valid else None
     time = found.artefact.manifest.params.get("time")
     return Source(train, valid, whole=False, time=time if isinstance(time, str) else None)
+
+
+def usual_family(source: Source) -> str:
+    """The family that learns from such a table when none is asked for."""
+    schema = tables.schema_of(source.train.frame, source.train.name)
+    return "cnn" if any(batches.type_of(kind) == "image" for kind in schema.dtypes()) else "lightgbm"
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from mlops_cli.steps.records import records
 from mlops_cli.steps.train_data import Counted, Source
 from mlops_cli.store.artefact import Artefact
 
-EXAMPLE_ROWS = 5
+EXAMPLE_ROWS, EXAMPLE_IMAGES = 5, 2
 
 
 def files(rows: Counted, target: Target, predictor: Predictor, source: Source, seed: int) -> dict[str, bytes]:
@@ -30,9 +30,12 @@ def files(rows: Counted, target: Target, predictor: Predictor, source: Source, s
     signature = predictor.signature
     valid = rows.train if rows.valid is None else rows.valid
     answered = _answered(valid, signature, predictor, name)
-    columns = [column for column in signature.names if column != source.time]
-    sketched = profile.build(rows.train, [*columns, target.name])
-    sketched = msgspec.structs.replace(sketched, prediction=_sketched(signature, answered))
+    given = [column.name for column in signature.accepted if column.type != "image" and column.name != source.time]
+    sketched = profile.build(rows.train, [*given, target.name])
+    read_off = [profile.measured(column, (answered.measured or {})[column.name]) for column in signature.measured]
+    sketched = msgspec.structs.replace(
+        sketched, columns=[*sketched.columns, *read_off], prediction=_sketched(signature, answered)
+    )
     measured = _measured(rows, target, signature, answered, seed)
     return {
         signatures.FILE: signatures.encode(signature),
@@ -57,10 +60,14 @@ def _json(value: Any) -> bytes:
 
 def _answered(frame: pl.LazyFrame, signature: Signature, predictor: Predictor, name: str) -> Prediction:
     """The model's answers for all rows of a frame."""
-    found = [predictor.predict(batch) for _, batch in batches.batches(frame, signature, name)]
+    found = [batches.predict(predictor, batch, name) for _, batch in batches.batches(frame, signature, name)]
     values = np.concatenate([answer.values for answer in found])
     probas = [answer.proba for answer in found if answer.proba is not None]
-    return Prediction(values, np.concatenate(probas) if probas else None)
+    measured = {
+        column.name: np.concatenate([(answer.measured or {})[column.name] for answer in found])
+        for column in signature.measured
+    }
+    return Prediction(values, np.concatenate(probas) if probas else None, measured or None)
 
 
 def _sketched(signature: Signature, answered: Prediction) -> Any:
@@ -93,5 +100,7 @@ def _measured(rows: Counted, target: Target, signature: Signature, answered: Pre
 def _example(frame: pl.LazyFrame, predictor: Predictor) -> dict[str, Any]:
     """A request that can be repeated anywhere, and its answer."""
     signature = predictor.signature
-    asked = records(frame.select(selectors.by_name(*signature.names)).head(EXAMPLE_ROWS).collect(), signature)
-    return {"request": {"dataframe_records": asked}, "answer": {"predictions": predictor.answer(asked)}}
+    rows = EXAMPLE_IMAGES if any(column.type == "image" for column in signature.columns) else EXAMPLE_ROWS
+    asked = records(frame.select(selectors.by_name(*signature.names)).head(rows).collect(), signature)
+    answers = [{k: v for k, v in answer.items() if k != "measured"} for answer in predictor.answer(asked)]
+    return {"request": {"dataframe_records": asked}, "answer": {"predictions": answers}}

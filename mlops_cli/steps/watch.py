@@ -105,7 +105,7 @@ def _look(
 ) -> _Look:
     """Read the window and measure all there is to measure."""
     signature, drift_tests = subject.signature, watch_drift.tests(gates)
-    with watch_log.read(ctx, Path(options.log), span, subject.answered, signature.columns) as log:
+    with watch_log.read(ctx, Path(options.log), span, subject.answered, signature.logged) as log:
         joined = None
         if options.actuals:
             with tables.replayable(tables.open_table(ctx, Given(options.actuals))) as actuals:

@@ -42,7 +42,8 @@ def measure(log: Log, reference: Reference | None, signature: Signature, by: dic
     What the log or the reference does not hold is there and undefined. SchemaMismatch when a reference's column is of
     another type than the model's.
     """
-    names = [*signature.names, *([PREDICTION] if PREDICTION not in signature.names else [])]
+    names = [column.name for column in signature.logged]
+    names += [PREDICTION] if PREDICTION not in names else []
     found: dict[tuple[str, str], Metric | None] = {
         (name, column): _undefined(name, column, log.rows) for column in names for name in by
     }
@@ -60,7 +61,8 @@ def _pairs(log: Log, reference: Reference, signature: Signature) -> list[tuple[C
     inputs = log.frame.select(pl.col(INPUT + column.name).alias(column.name) for column in stored)
     pairs = list(zip(stored, profile_live.against(inputs, stored).columns, strict=True)) if stored else []
     answers = _answers(log, signature, reference.prediction)
-    if reference.prediction is not None and answers is not None and PREDICTION not in signature.names:
+    named = PREDICTION in {column.name for column in signature.logged}
+    if reference.prediction is not None and answers is not None and not named:
         pairs.append((reference.prediction, answers))
     return pairs
 

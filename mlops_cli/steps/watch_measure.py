@@ -90,7 +90,7 @@ def operation(log: Log, signature: Signature, features: Features | None) -> list
         times = log.frame.filter(pl.col("row") == 0).select("ms").drop_nulls().collect(engine="streaming")["ms"]
     found = _latency(np.sort(times.to_numpy()))
     counts = shares.row(0, named=True) if wanted else {}
-    for column in signature.columns:
+    for column in signature.logged:
         for name in ["null_share", *(["unseen_share"] if column.name in levels else [])]:
             count = counts.get(f"{name}[{column.name}]")
             found.append(share(name, count or 0, 0 if count is None else log.rows, column.name))

@@ -90,7 +90,7 @@ def exclusive(directory: Path) -> Iterator[None]:
                 left.unlink()
         yield
     finally:
-        if not any(_ENTRY.fullmatch(name) for name in os.listdir(directory)):
+        if not any(_ENTRY.fullmatch(path.name) for path in directory.iterdir()):
             with suppress(OSError):
                 staging.rmdir()
                 (directory / _LOCK).unlink()

@@ -76,7 +76,7 @@ def reference(ctx: Context, ref: str | None, of: Subject) -> Reference | None:
     else:
         table = tables.open_table(ctx, given)
     there = tables.schema_of(table.frame, table.name).names()
-    columns = [name for name in of.signature.names if name in there]
+    columns = [column.name for column in of.signature.logged if column.name in there]
     if not columns:
         raise SchemaMismatch(f"{ref} has none of the model's input columns", "give a table like the training data")
     with tables.reading(table.name):

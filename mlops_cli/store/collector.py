@@ -22,7 +22,8 @@ def workspace(found: Workspace, before: float, *, dry_run: bool) -> tuple[list[s
     """Remove artefacts, keys and digests not touched since `before`, and staging older than a day; names and bytes."""
     removed: list[str] = []
     size = 0
-    for folder, limit in (("artefacts", before), ("keys", before), ("digests", before), ("staging", time.time() - DAY)):
+    kept = [(folder, before) for folder in ("artefacts", "keys", "digests", "checkpoints")]
+    for folder, limit in (*kept, ("staging", time.time() - DAY)):
         for path in _entries(found.root / folder):
             if _last_use(path) >= limit:
                 continue

@@ -53,6 +53,10 @@ class Workspace(msgspec.Struct, frozen=True):
         with files.staging_directory(parent, out.name if out else "new") as path:
             yield path
 
+    def checkpoint(self, key: str) -> Path:
+        """Where the work of a key keeps what it has reached, for itself alone; it need not exist."""
+        return self.root / "checkpoints" / key
+
     def place(self, staged: Artefact, out: Path | None) -> Artefact:
         """Move a sealed artefact to where it belongs; what is there already with the same content is left untouched."""
         if out is None:

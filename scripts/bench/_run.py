@@ -81,5 +81,3 @@ def flights(path: Path, rows: int) -> None:
         pl.col("distance") + pl.Series(dice.integers(-20, 21, rows)),
         *(pl.Series(f"noise{index}", dice.normal(size=rows)) for index in range(5)),
     ).drop("arr_delay", "tailnum", "flight").write_parquet(path)
-
-

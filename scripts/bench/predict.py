@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`mlops predict` Parquet → Parquet beside a bare loop of `Booster.predict` on batches, whole processes.
 
-    python scripts/bench/predict.py [--rows N] [--repeat N]
+python scripts/bench/predict.py [--rows N] [--repeat N]
 """
 
 from __future__ import annotations

@@ -51,11 +51,16 @@ params = {"objective": "binary", "metric": "binary_logloss", "learning_rate": 0.
 data = lightgbm.Dataset(X, y, params=params, categorical_feature=cat).construct()
 valid = lightgbm.Dataset(V, w, params=params, reference=data, categorical_feature=cat).construct()
 """
-FIT = COMMON + """
+FIT = (
+    COMMON
+    + """
 booster = lightgbm.train(params | {"num_threads": os.cpu_count()}, data, int(sys.argv[1]), valid_sets=[valid])
 booster.save_model("floor.txt")
 """
-GRID = COMMON + """
+)
+GRID = (
+    COMMON
+    + """
 import itertools, joblib
 rounds = int(sys.argv[1])
 fold = np.random.default_rng(0).permutation(len(y)) % 3
@@ -68,6 +73,7 @@ joblib.Parallel(os.cpu_count(), prefer="threads")(
     joblib.delayed(one)(l, r) for l, r in itertools.product((7, 15, 31, 63), (0.02, 0.05, 0.1)))
 lightgbm.train(params | {"num_threads": os.cpu_count()}, data, rounds)
 """
+)
 
 
 def main() -> None:

@@ -166,7 +166,7 @@ def test_load_checks_every_byte(texts, tmp_path):
 
 
 def test_an_artefact_cannot_name_its_loader(texts, tmp_path):
-    with pytest.raises(Corrupt, match="not one of lightgbm"):
+    with pytest.raises(Corrupt, match="not one of cnn, lightgbm"):
         predictors.load(seal(tmp_path / "model", texts["binary"], family="os.path"))
 
 

@@ -20,8 +20,14 @@ _ACCEPTED: dict[str, frozenset[str]] = {
     "string": frozenset({"BYTES"}),
     "date": frozenset({"BYTES"}),
     "datetime": frozenset({"BYTES"}),
+    "image": frozenset({"BYTES"}),
 }
-_OWN = {"bool": "BOOL", "int": "INT64", "float": "FP64", "string": "BYTES", "date": "BYTES", "datetime": "BYTES"}
+_OWN = {
+    "bool": "BOOL",
+    "int": "INT64",
+    "float": "FP64",
+    **dict.fromkeys(("string", "date", "datetime", "image"), "BYTES"),
+}
 # What stands in `data` for a datatype: a value of another type is refused before the model's own check.
 _PYTHON: dict[str, frozenset[type]] = {
     **dict.fromkeys(_WHOLE, frozenset({int})),
@@ -68,12 +74,12 @@ class V2:
         self._key = key
         self._decode = msgspec.json.Decoder(Infer).decode
         self._encode = msgspec.json.Encoder().encode
-        self._types = {column.name: _ACCEPTED[column.type] for column in signature.columns}
-        self._columns = {column.name: column for column in signature.columns}
+        self._types = {column.name: _ACCEPTED[column.type] for column in signature.accepted}
+        self._columns = {column.name: column for column in signature.accepted}
         # What one value of an input may be, where its type says all: the shorter integers have a range too.
         self._single = {
             (column.name, datatype): _PYTHON[datatype] | {type(None)}
-            for column in signature.columns
+            for column in signature.accepted
             for datatype in _ACCEPTED[column.type] - (_WHOLE - {"INT64"})
         }
         # The answer is put together from pieces that never change.
@@ -124,7 +130,7 @@ class V2:
         if self._version is not None:
             about["versions"] = [self._version]
         about["platform"] = f"mlops_{self._signature.family}"
-        about["inputs"] = [_described(column) for column in self._signature.columns]
+        about["inputs"] = [_described(column) for column in self._signature.accepted]
         about["outputs"] = [{"name": "prediction", "datatype": self._answer_type(), "shape": [-1]}]
         if self._classes:
             labels = {"classes": self._signature.classes}

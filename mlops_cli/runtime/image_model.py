@@ -1,0 +1,114 @@
+"""Models of images answered by onnxruntime: one at a time, so that no answer depends on its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_cli.errors import Corrupt
+from mlops_cli.runtime import images, onnx_session, rows
+from mlops_cli.runtime.columns import Batch
+from mlops_cli.runtime.images import STATISTICS, Preparation, Undecodable
+from mlops_cli.runtime.predictors import Prediction
+from mlops_cli.runtime.rows import RequestError
+from mlops_cli.runtime.signature import InputColumn, Signature
+
+FILE = "model.onnx"
+
+
+def measured(embedding: int, classes: bool) -> list[InputColumn]:
+    """What is measured of every image: size, statistics, the highest probability, and `embedding` coordinates."""
+    names = [*STATISTICS, *(["confidence"] if classes else []), *(f"embedding_{n + 1}" for n in range(embedding))]
+    return [InputColumn("width", "int"), InputColumn("height", "int"), *(InputColumn(name, "float") for name in names)]
+
+
+class Model:
+    """An image classifier or regression; meets `predictors.Predictor`, safe to call from several threads."""
+
+    def __init__(self, onnx: bytes, preparation: Preparation, signature: Signature, threads: int = 1) -> None:
+        """From the bytes of model.onnx; Integrity or Corrupt when it is unsound or does not fit the other files."""
+        self.signature = signature
+        self._preparation = preparation
+        self._threads = threads
+        outputs = [preparation.logits, *([preparation.embedding] if preparation.embedding else [])]
+        self._session = onnx_session.Session(onnx, [preparation.input], outputs)
+        self._image = _image_column(signature)
+        self._least = max(images.WORKING, preparation.height, preparation.width)
+
+    def predict(self, batch: Batch) -> Prediction:
+        """The answers for all images of a batch; RequestError for one that cannot be decoded."""
+        data = batch[self._image].values
+        found = list(self._map(range(len(data)), data))
+        if not found:
+            return self._nothing()
+        logits = np.stack([one[0] for one in found])
+        told = [column.name for column in self.signature.measured]
+        values, proba = self._answers(logits)
+        if proba is not None:
+            for (_, seen), confidence in zip(found, proba.max(axis=1), strict=True):
+                seen["confidence"] = float(confidence)
+        read = {name: np.array([seen.get(name, np.nan) for _, seen in found]) for name in told}
+        return Prediction(values, proba, read)
+
+    def answer(self, given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """JSON rows in, JSON-ready answers out; RequestError when a row does not fit the signature."""
+        return rows.answers(self.signature, self.predict(rows.batch_from_rows(self.signature, given)))
+
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The raw answers for pixels of shape (n, height, width, channels): (n, classes)."""
+        tensors = images.tensor(pixels, self._preparation)
+        return np.concatenate([self._session.run([one[None]])[0] for one in tensors])
+
+    def _map(self, numbers: Sequence[int], data: NDArray[Any]) -> Any:
+        if self._threads > 1 and len(data) > 1:
+            return self._pool.map(self._one, numbers, data)
+        return map(self._one, numbers, data)
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._threads, "images")
+
+    def _one(self, row: int, data: bytes) -> tuple[NDArray[np.float32], dict[str, float]]:
+        """The logits of one image, and what was measured of it."""
+        try:
+            picture = images.opened(data, self._least)
+        except Undecodable as error:
+            raise RequestError(f"column {self._image!r}: {error}", row, self._image) from None
+        pixels = images.pixels(picture, self._preparation)
+        outputs = self._session.run([images.tensor(pixels[None], self._preparation)])
+        seen: dict[str, float] = {"width": picture.width, "height": picture.height, **images.statistics(picture)}
+        if len(outputs) > 1:
+            seen |= {f"embedding_{n + 1}": float(value) for n, value in enumerate(outputs[1][0])}
+        return outputs[0][0], seen
+
+    def _answers(self, logits: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
+        """Values and probabilities: softmax(logits / temperature)."""
+        if self.signature.classes is None:
+            return logits[:, 0].astype(np.float64), None
+        if logits.shape[1] != len(self.signature.classes):
+            raise Corrupt(f"{FILE} answers {logits.shape[1]} classes, the signature has {len(self.signature.classes)}")
+        scaled = logits.astype(np.float64) / self._preparation.temperature
+        scaled -= scaled.max(axis=1, keepdims=True)
+        proba = np.exp(scaled)
+        proba /= proba.sum(axis=1, keepdims=True)
+        return proba.argmax(axis=1).astype(np.int32), proba
+
+    def _nothing(self) -> Prediction:
+        """The answer to no images."""
+        classes = self.signature.classes
+        proba = None if classes is None else np.empty((0, len(classes)))
+        read = {column.name: np.empty(0) for column in self.signature.measured}
+        return Prediction(np.empty(0, np.float64 if classes is None else np.int32), proba, read)
+
+
+def _image_column(signature: Signature) -> str:
+    """The one column that holds the images."""
+    found = [column.name for column in signature.columns if column.type == "image"]
+    if len(found) != 1 or len(signature.columns) != 1:
+        raise Corrupt("a model of images takes one column, the image", "the model directory is damaged")
+    return found[0]
