@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from polars.io.plugins import register_io_source
 from polars.lazyframe.opt_flags import DEFAULT_QUERY_OPT_FLAGS
 
 from mlops_cli.errors import Corrupt, InputUnusable, MlopsError, Outside, SchemaMismatch
-from mlops_cli.steps import bare, references
+from mlops_cli.steps import bare, batches, references
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Verdict
 from mlops_cli.steps.references import Given, Stdin
@@ -199,9 +199,23 @@ def write_table(frame: pl.LazyFrame, directory: Path, name: str = "part-00000.pa
             statistics=True,
             maintain_order=True,
             engine="streaming",
+            metadata=_metadata(schema),
         )
         rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
     return Written(rows, described(schema))
+
+
+def features(images: Sequence[str]) -> dict[str, str] | None:
+    """What a schema's metadata say of columns of images, so that the `datasets` library reads them as such."""
+    if not images:
+        return None
+    described = {"info": {"features": {name: {"_type": "Image"} for name in images}}}
+    return {"huggingface": msgspec.json.encode(described).decode()}
+
+
+def _metadata(schema: pl.Schema) -> dict[str, str] | None:
+    """The metadata of a table."""
+    return features([name for name, kind in schema.items() if kind in batches.IMAGES])
 
 
 def _write_lists(frame: pl.LazyFrame, path: Path, schema: pl.Schema) -> int:
@@ -209,7 +223,7 @@ def _write_lists(frame: pl.LazyFrame, path: Path, schema: pl.Schema) -> int:
     import pyarrow.parquet as pq
 
     rows = 0
-    arrow = _arrow_schema(schema)
+    arrow = _arrow_schema(schema).with_metadata(_metadata(schema))
     with pq.ParquetWriter(path, arrow, compression="zstd", compression_level=3) as writer:
         for batch in frame.collect_batches(chunk_size=rows_per_group(schema), maintain_order=True):
             writer.write_table(batch.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow))
