@@ -81,7 +81,7 @@ def zip(path: Path, name: str, scratch: Path) -> Iterator[Collection]:
     del scratch
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, RuntimeError, ValueError) as error:
         raise Corrupt(f"{name} is a damaged zip archive: {str(error)[:120]}") from None
     with archive:
         yield _collection(name, [_zip_member(member, archive) for member in archive.infolist() if not member.is_dir()])
@@ -98,7 +98,7 @@ def _zip_member(member: zipfile.ZipInfo, archive: zipfile.ZipFile) -> _Member:
                 data = stream.read(MOST_BYTES + 1)
         except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
             raise Unreadable(f"it cannot be unpacked: {' '.join(str(error).split())[:120]}") from None
-        except (NotImplementedError, RuntimeError):
+        except RuntimeError:
             raise Unreadable("it is encrypted, or compressed in a way that is not read") from None
         return image_files.bounded(data, len(data))
 

@@ -133,7 +133,7 @@ def _zip_has_images(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(suffix(name) in IMAGES for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError):
+    except (zipfile.BadZipFile, OSError, RuntimeError, ValueError):
         return False
 
 

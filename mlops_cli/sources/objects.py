@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import obstore
-from obstore.exceptions import BaseError, NotFoundError
+from obstore.exceptions import BaseError, NotFoundError, PreconditionError
 from obstore.store import from_url
 
 from mlops_cli import logs
-from mlops_cli.errors import Missing, Outside
+from mlops_cli.errors import InputUnusable, Missing, Outside
 from mlops_cli.sources import image_files
 from mlops_cli.sources.image_files import MOST_BYTES, SIDECARS, Collection, Entry, Unreadable, hidden, suffix
 
@@ -78,16 +78,20 @@ def _outside(what: str) -> Iterator[None]:
     try:
         yield
     except (NotFoundError, FileNotFoundError):
-        raise Missing(f"{logs.redact(what)}: there is no such bucket or object") from None
+        raise Missing(f"{logs.redact(what)}: there is no such object") from None
+    except PreconditionError:
+        raise InputUnusable(f"{logs.redact(what)} has changed while it was being read", "run it again") from None
     except (BaseError, OSError, ValueError) as error:
+        if "NoSuchBucket" in str(error):
+            raise Missing(f"{logs.redact(what)}: there is no such bucket") from None
         raise Outside(f"{logs.redact(what)}: {_line(error)}", _HOW) from None
 
 
 def _line(error: BaseException) -> str:
     """The gist of a message that may hold a debug print of many lines."""
-    text = " ".join(str(error).partition("Debug source:")[0].split())
     code = re.search(r"<Code>(\w+)</Code>", str(error))
-    return logs.redact(text)[:300] + (f" ({code[1]})" if code and code[1] not in text else "")
+    text = " ".join(re.split(r"Debug source:|: <\?xml", str(error))[0].split())
+    return logs.redact(text)[:300] + (f" ({code[1]})" if code else "")
 
 
 def _config(url: str) -> Any:

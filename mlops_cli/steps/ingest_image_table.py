@@ -21,7 +21,7 @@ BYTES = 64 << 20
 _TEXTS = ("label", "mode", "format", "camera")
 SCHEMA = pa.schema(
     [
-        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        ("image", tables.IMAGE),
         ("label", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),

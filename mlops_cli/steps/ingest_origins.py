@@ -138,7 +138,7 @@ def _tree(
 ) -> Origin:
     """Files below a directory. Its key is the sorted list of (path, digest)."""
     digests = dict(zip([*names, *sidecars], ctx.workspace.digests(folder, [*names, *sidecars]), strict=True))
-    listing = sorted(digests.items())
+    listing = sorted((name.encode(errors="backslashreplace").decode(), one) for name, one in digests.items())
     name = folder.resolve().name
     if videos:
         _demand_video()

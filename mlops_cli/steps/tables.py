@@ -34,6 +34,9 @@ DEFAULT_QUERY_OPT_FLAGS.check_order_observe = False
 ROWS = 131_072
 """Rows of a row group and of a batch, unless a table is very wide or holds images."""
 
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+"""How Parquet holds an image: exactly this is what the `datasets` library takes for one."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -189,8 +192,8 @@ def write_table(frame: pl.LazyFrame, directory: Path, name: str = "part-00000.pa
     path = directory / name
     with reading(name):
         schema = frame.collect_schema()
-        if any(isinstance(kind, pl.List | pl.Array) for kind in schema.dtypes()):
-            return Written(_write_lists(frame, path, schema), described(schema))
+        if any(isinstance(kind, pl.List | pl.Array) or kind in batches.IMAGES for kind in schema.dtypes()):
+            return Written(_write_arrow(frame, path, schema), described(schema))
         frame.sink_parquet(
             path,
             compression="zstd",
@@ -199,7 +202,6 @@ def write_table(frame: pl.LazyFrame, directory: Path, name: str = "part-00000.pa
             statistics=True,
             maintain_order=True,
             engine="streaming",
-            metadata=_metadata(schema),
         )
         rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
     return Written(rows, described(schema))
@@ -213,17 +215,18 @@ def features(images: Sequence[str]) -> dict[str, str] | None:
     return {"huggingface": msgspec.json.encode(described).decode()}
 
 
-def _metadata(schema: pl.Schema) -> dict[str, str] | None:
-    """The metadata of a table."""
-    return features([name for name, kind in schema.items() if kind in batches.IMAGES])
-
-
-def _write_lists(frame: pl.LazyFrame, path: Path, schema: pl.Schema) -> int:
-    """Write a frame with list columns through pyarrow: with polars the bytes would follow the chunking."""
+def _write_arrow(frame: pl.LazyFrame, path: Path, schema: pl.Schema) -> int:
+    """Write a frame with lists or images through pyarrow: with polars the bytes of lists would follow the chunking,
+    and there is no way to say what images are.
+    """
     import pyarrow.parquet as pq
 
     rows = 0
-    arrow = _arrow_schema(schema).with_metadata(_metadata(schema))
+    arrow = _arrow_schema(schema)
+    images = [name for name, kind in schema.items() if kind in batches.IMAGES]
+    for name in images:
+        arrow = arrow.set(arrow.get_field_index(name), pa.field(name, IMAGE))
+    arrow = arrow.with_metadata(features(images))
     with pq.ParquetWriter(path, arrow, compression="zstd", compression_level=3) as writer:
         for batch in frame.collect_batches(chunk_size=rows_per_group(schema), maintain_order=True):
             writer.write_table(batch.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow))

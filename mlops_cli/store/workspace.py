@@ -149,7 +149,7 @@ class Workspace(msgspec.Struct, frozen=True):
         known: dict[str, _Seen] = {}
         with suppress(OSError, msgspec.MsgspecError):
             known = {seen.path: seen for seen in msgspec.json.decode(memory.read_bytes(), type=list[_Seen])}
-        found = [_seen(full, name, known.get(name)) for name in names]
+        found = [_seen(full, name, known.get(_text(name))) for name in names]
         old = [seen for seen in found if time.time_ns() - seen.mtime_ns > _YOUNG_NS]
         if any(known.get(seen.path) is not seen for seen in old):
             with suppress(OSError):  # they will be read again
@@ -178,8 +178,13 @@ def _seen(folder: Path, name: str, known: _Seen | None) -> _Seen:
     """A file of a directory as it is now: what is known of it, if nothing has changed, else its digest is taken."""
     path = folder / name
     status = path.stat()
-    now = _Seen(name, status.st_size, status.st_mtime_ns, status.st_ino, known.sha256 if known else "")
+    now = _Seen(_text(name), status.st_size, status.st_mtime_ns, status.st_ino, known.sha256 if known else "")
     return known if known == now else msgspec.structs.replace(now, sha256=files.digest(path))
+
+
+def _text(name: str) -> str:
+    """A name as text, also one that is not UTF-8."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def locate(start: Path | None = None) -> Workspace:
