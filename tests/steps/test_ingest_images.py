@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from pictures import FRAMES, bomb, encoded, folder, noise, picture, taken
 from PIL import Image
 
 from mlops_cli.runtime import images
+from mlops_cli.sources.image_files import Entry
+from mlops_cli.sources.image_row import Measured, measure
 from mlops_cli.steps import ingest_image_build, ingest_image_table, processors
 from mlops_cli.store.artefact import open_artefact
 
@@ -450,26 +452,30 @@ def test_a_table_is_ingested_without_pillow(work: Path) -> None:
         assert not {"PIL", "av", "obstore"} & loaded
 
 
-def test_memory_does_not_grow_with_the_number(cli: Cli, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Never more images are held than the tasks that are under way and a row group."""
-    held = most = 0
+@pytest.mark.parametrize("size", [1, 1 << 20, 64 << 20])
+def test_only_so_much_is_read_ahead(size: int) -> None:
+    """Mutant: `if len(waiting) > 2 * threads` left out of `_measured`."""
+    data, started, most = picture(), 0, 0
 
-    class Counting(bytes):
-        def __new__(cls, data: bytes) -> "Counting":
-            nonlocal held, most
-            held += 1
-            most = max(most, held)
-            return super().__new__(cls, data)
+    def tasks() -> Iterator[ingest_image_build._Task]:
+        nonlocal started
+        for number in range(400):
+            started += 1
+            yield ingest_image_build._Task(0, Entry(f"{number:03}.jpg", size, lambda: data))
 
-        def __del__(self) -> None:
-            nonlocal held
-            held -= 1
+    for done, (task, found) in enumerate(ingest_image_build._measured(tasks(), 2), 1):
+        assert (task.entry.file, type(found).__name__) == (f"{done - 1:03}.jpg", "Measured")
+        most = max(most, started - done)
+    assert (done, started) == (400, 400)
+    assert most <= {1: 100, 1 << 20: 50, 64 << 20: 6}[size]
 
-    from mlops_cli.sources import image_files
 
-    data = picture()
-    monkeypatch.setattr(ingest_image_table, "ROWS", 32)
-    monkeypatch.setattr(image_files, "read_file", lambda path: Counting(data))
-    folder(work / "frames", {f"{n:04}.jpg": data for n in range(600)})
-    assert table_of(cli("ingest", "frames")).height == 600
-    assert 32 <= most < 250
+def test_the_writer_holds_one_row_group(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest_image_table, "BYTES", 10_000)
+    found = measure(Entry("a.jpg", 1, picture))
+    assert isinstance(found, Measured)
+    with ingest_image_table.Images(Path("x.parquet"), None) as writer:
+        for number in range(200):
+            writer.add(f"{number}.jpg", None, None, None, found, 0)
+            assert sum(len(row[0]["bytes"]) for row in writer._rows) < 10_000
+    assert pl.read_parquet("x.parquet").height == writer.count == 200
