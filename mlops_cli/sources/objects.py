@@ -21,6 +21,7 @@ from mlops_cli.sources import image_files
 from mlops_cli.sources.image_files import MOST_BYTES, SIDECARS, Collection, Entry, Unreadable, hidden, suffix
 
 _HOW = "credentials and endpoint come from the environment (AWS_…, GOOGLE_…, AZURE_…) or the usual files"
+_CHUNK = 4 << 20
 _RETRIES: Any = {"max_retries": 4}
 
 
@@ -29,8 +30,8 @@ class Prefix:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
+        self._store = _store(self.url)
         with _outside(url):
-            self._store: Any = from_url(self.url, config=_config(url), retry_config=_RETRIES)
             metas = [meta for batch in obstore.list(self._store) for meta in batch]
         if not metas:
             raise Missing(f"{url}: there is no object below it", "a prefix ends where a / is in the objects' names")
@@ -70,6 +71,33 @@ class Prefix:
                 return bytes(got.bytes())
         except Missing:
             raise Unreadable("the object is gone") from None
+
+
+class Single:
+    """One object, which is copied to disk to be opened. Missing when there is none, Outside."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        above, _, self.name = url.rpartition("/")
+        if not self.name or above.endswith(("/", ":")):
+            raise Missing(f"{url}: there is no object below it")
+        self._store = _store(above)
+        with _outside(url):
+            meta = obstore.head(self._store, self.name)
+        self._tag = meta.get("e_tag")
+        self.key = None if self._tag is None else [url, self._tag, meta["size"]]
+
+    def copy(self, target: Path) -> None:
+        """Write the object, as it was when it was looked at, to a file."""
+        with _outside(self.url), target.open("wb") as file:
+            for part in obstore.get(self._store, self.name, options={"if_match": self._tag}).stream(_CHUNK):
+                file.write(part)
+
+
+def _store(url: str) -> Any:
+    """The store of a URL, everything in it named from there."""
+    with _outside(url):
+        return from_url(url, config=_config(url), retry_config=_RETRIES)
 
 
 @contextmanager

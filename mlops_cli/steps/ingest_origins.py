@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from mlops_cli.errors import MissingExtra, Usage, WrongKind
+from mlops_cli.errors import Missing, MissingExtra, Usage, WrongKind
 from mlops_cli.sources import image_files
 from mlops_cli.sources.image_files import VIDEOS, Collection, Entry, Kind, Opener, suffix
 from mlops_cli.steps import ingest_files
 from mlops_cli.steps.context import Context
 from mlops_cli.store import artefact, manifest
 from mlops_cli.store.manifest import Input
+
+if TYPE_CHECKING:
+    from mlops_cli.sources.objects import Single
 
 REMOTE = ("s3", "s3a", "gs", "az", "abfs", "abfss", "azure")
 FORMAT = "images"
@@ -92,7 +95,7 @@ def origins(ctx: Context, named: Sequence[Named], fps: Fraction) -> list[Origin]
         if one.kind == "directory":
             found.append(_directory(ctx, one, fps))
         elif one.kind == "prefix":
-            found.append(_prefix(one.name))
+            found.append(_remote(one.name, fps))
         elif one.kind in ("tar", "zip"):
             found.append(_archive(ctx, one))
         else:
@@ -173,28 +176,60 @@ def _video(folder: Path, name: str, fps: Fraction) -> Entry:
 def _archive(ctx: Context, named: Named) -> Origin:
     """A tar or zip archive."""
     digest = ctx.workspace.digest(named.path)
-
-    def opened(scratch: Path) -> AbstractContextManager[Collection]:
-        from mlops_cli.sources import archives
-
-        open_archive = archives.tar if named.kind == "tar" else archives.zip
-        return open_archive(named.path, named.name, scratch)
-
-    return Origin([Input("file", f"sha256:{digest}", named.name)], [named.path.name, digest], opened)
+    opener = partial(_opened, named.kind, named.path, named.name)
+    return Origin([Input("file", f"sha256:{digest}", named.name)], [named.path.name, digest], opener)
 
 
-def _prefix(url: str) -> Origin:
-    """The objects below a URL. MissingExtra, Missing, Outside."""
+def _opened(kind: Kind | str, path: Path, name: str, scratch: Path) -> AbstractContextManager[Collection]:
+    """The images of an archive."""
+    from mlops_cli.sources import archives
+
+    return (archives.tar if kind == "tar" else archives.zip)(path, name, scratch)
+
+
+def _remote(url: str, fps: Fraction) -> Origin:
+    """The objects below a URL, or the one that it names. MissingExtra, Missing, Outside."""
     try:
         from mlops_cli.sources import objects
     except ModuleNotFoundError as error:
         raise MissingExtra.of(error.name or "obstore", "objects") from None
-    prefix = objects.Prefix(url)
+    try:
+        prefix = objects.Prefix(url)
+    except Missing as missing:
+        try:
+            single = objects.Single(url)
+        except Missing:
+            raise missing from None
+        return _single(single, fps)
     if not prefix.images:
         raise WrongKind(f"{url}: there is no image among the objects below it", "only images are read from a store")
     listing: Any = prefix.key
     id = manifest.sha256(manifest.canonical(listing if listing is not None else prefix.images))
     return Origin([Input("prefix", id, url)], None if listing is None else [url, listing], prefix.opened)
+
+
+def _single(single: Single, fps: Fraction) -> Origin:
+    """One object: an archive, an image or a video, copied to a temporary file when it is opened."""
+
+    @contextmanager
+    def opened(scratch: Path) -> Iterator[Collection]:
+        folder = scratch / "object"
+        folder.mkdir()
+        path = folder / single.name
+        single.copy(path)
+        kind = image_files.kind(path, single.name)
+        if kind is None:
+            raise WrongKind(f"{single.url} is no image, archive or video", "copy a table here first")
+        if kind in ("tar", "zip"):
+            with _opened(kind, path, single.url, scratch) as collection:
+                yield collection
+            return
+        if kind == "video":
+            _demand_video()
+        yield Collection("", [_video(folder, path.name, fps) if kind == "video" else _image(folder, path.name, "")])
+
+    id = manifest.sha256(manifest.canonical(single.key or single.url))
+    return Origin([Input("object", id, single.url)], single.key, opened)
 
 
 def _demand_video() -> None:

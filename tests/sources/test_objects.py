@@ -104,6 +104,24 @@ def test_what_is_refused(cli: Callable[..., Any], put: Callable[..., None], url:
     assert ended.err.startswith(f"mlops ingest: {message}")
 
 
+def test_one_object_is_an_archive_an_image_or_a_video(
+    cli: Callable[..., Any], work: Path, put: Callable[..., None]
+) -> None:
+    from filming import filmed
+    from test_archives import tar
+
+    frames = folder(work / "frames", FRAMES)
+    put("whole/", {"frames.tar": tar(FRAMES), "x.csv": b"a\n1\n"})
+    put("whole/", {"a.jpg": FRAMES["north/car/a.jpg"], "v.mp4": filmed(work / "v.mp4").read_bytes()})
+    local, remote = cli("ingest", str(frames)).ref, cli("ingest", "s3://road/whole/frames.tar").ref
+    assert open_artefact(Path(local)).id == open_artefact(Path(remote)).id
+    assert "cached" in cli("ingest", "s3://road/whole/frames.tar").err
+    assert "1 images in = 1 rows" in cli("ingest", "s3://road/whole/a.jpg").err
+    assert "4 images in = 4 rows" in cli("ingest", "s3://road/whole/v.mp4").err
+    ended = cli("ingest", "s3://road/whole/x.csv")
+    assert (ended.code, "is no image, archive or video" in ended.err) == (4, True)
+
+
 def test_no_image_below_a_prefix(cli: Callable[..., Any], put: Callable[..., None]) -> None:
     put("texts/", {"a.csv": b"a\n1\n"})
     ended = cli("ingest", "s3://road/texts/")
