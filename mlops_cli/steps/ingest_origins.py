@@ -83,6 +83,10 @@ def _named(name: str, *, told: bool) -> Iterator[Named]:
     if not Path(name).exists() and not glob.has_magic(name):
         yield Named(name, "table")  # `ingest_files.expand` says that it is not there
         return
+    folders = [path for path in map(Path, sorted(glob.glob(name, recursive=True))) if path.is_dir()]  # noqa: PTH207
+    if folders and not any(Path(match).is_file() for match in glob.iglob(name, recursive=True)):  # noqa: PTH207
+        yield from (Named(str(path), "directory", path) for path in folders)
+        return
     for path in ingest_files.expand([name]):
         yield Named(str(path), image_files.kind(path, str(path)) or ("image" if told else "table"), path)
 

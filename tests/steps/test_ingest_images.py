@@ -2,9 +2,11 @@
 
 import gzip
 import os
+import signal
 import subprocess
 import sys
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -450,6 +452,47 @@ def test_a_table_is_ingested_without_pillow(work: Path) -> None:
         loaded = set(done.stderr.splitlines()[-1].split())
         assert "polars" in loaded
         assert not {"PIL", "av", "obstore"} & loaded
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root")
+def test_a_full_disk(cli: Cli, work: Path) -> None:
+    folder(work / "frames", {f"{n}.png": encoded(noise(n, 200, 200), "PNG") for n in range(20)})
+    disk = Path("disk")
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], check=True)
+    try:
+        ended = cli("ingest", "frames", "-o", "disk/data")
+        assert (ended.code, len(ended.err.splitlines())) == (8, 2), ended.err
+        assert "No space left on device" in ended.err
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_nothing(work: Path, tmp_path: Path, number: int, code: int) -> None:
+    data = encoded(noise(0, 300, 300), "PNG")
+    with zipfile.ZipFile("frames.zip", "w") as archive:
+        for name in range(3000):
+            archive.writestr(f"{name}.png", data)
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    command = [sys.executable, "-m", "mlops_cli", "ingest", "frames.zip", "-o", "data"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"TMPDIR": str(spool)})
+    while process.poll() is None and not list(Path().glob(".data.*.tmp/payload/*")):
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (code, b"")
+    assert sorted(path.name for path in Path().iterdir()) == [".mlops", "frames.zip"]
+    assert list(spool.iterdir()) == []
+
+
+def test_a_glob_of_directories(cli: Cli, work: Path) -> None:
+    for day in ("day1", "day2"):
+        folder(work / day, {"car/a.jpg": picture(1)})
+    found = table(cli("ingest", "day*").ref)
+    assert found["path"].to_list() == ["day1/car/a.jpg", "day2/car/a.jpg"]
 
 
 @pytest.mark.parametrize("size", [1, 1 << 20, 64 << 20])
