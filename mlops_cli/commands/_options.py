@@ -39,3 +39,7 @@ Require = Annotated[
     typer.Option("--require", metavar="EXPR", help="A gate, such as 'precision>=0.40'; may be given several times."),
 ]
 Point = Annotated[bool, typer.Option("--point", help="Judge estimates alone, without their intervals.")]
+Reject = Annotated[
+    str | None,
+    typer.Option("--reject", metavar="PATH", help="Put the rejected rows there too, each with what is wrong with it."),
+]

@@ -18,12 +18,7 @@ def main(
     infer: Annotated[
         bool, typer.Option("--infer", help="Print rules that this data passes, and do nothing else.")
     ] = False,
-    reject: Annotated[
-        str | None,
-        typer.Option(
-            "--reject", metavar="PATH", help="Put the rows that fail there too, the reasons in column _errors."
-        ),
-    ] = None,
+    reject: _options.Reject = None,
     max_bad: Annotated[
         str,
         typer.Option(

@@ -44,19 +44,31 @@ def refuse(name: str, quoted: str, head: bytes) -> None:
             raise InputUnusable(f"{name} is {what}", f"{command} {quoted} | mlops ingest -")
 
 
-def unpack(path: Path, name: str, head: bytes, target: Path) -> None:
-    """Write what a compressed file holds to `target`, in constant memory. Corrupt when it is damaged or cut short."""
+def unpack(path: Path, name: str, head: bytes, target: Path, most: int | None = None) -> None:
+    """Write what a compressed file holds to `target`, in constant memory.
+
+    Corrupt when it is damaged or cut short, or holds more than `most` bytes.
+    """
     packer, opened = next(found for magic, found in _PACKERS.items() if head.startswith(magic))
     with target.open("wb") as sink:
         try:
             with opened(path) as source:
-                _copy(source, sink)
+                shutil.copyfileobj(source, _Bounded(sink, name, most) if most else sink, _CHUNK)
         except (EOFError, zlib.error, lzma.LZMAError, pa.ArrowException, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise Corrupt(f"{name} is damaged: its {packer} data cannot be unpacked ({str(error)[:120]})") from None
 
 
-def _copy(source: Any, sink: IO[bytes]) -> None:
-    """Copy to the end."""
-    shutil.copyfileobj(source, sink, _CHUNK)
+class _Bounded:
+    """A file that takes no more than `most` bytes."""
+
+    def __init__(self, sink: IO[bytes], name: str, most: int) -> None:
+        self._sink, self._name, self._left = sink, name, most
+
+    def write(self, data: bytes) -> int:
+        """Write, or refuse what would grow without bounds."""
+        self._left -= len(data)
+        if self._left < 0:
+            raise Corrupt(f"{self._name} unpacks to far more than images would", "unpack it yourself if you trust it")
+        return self._sink.write(data)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 from mlops_cli.errors import EmptyInput, InputUnusable
-from mlops_cli.steps import ingest_files, memo
+from mlops_cli.steps import ingest_files, ingest_images, ingest_origins, memo
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
 from mlops_cli.steps.references import check_stop
@@ -39,20 +39,30 @@ class Sources:
 
 @dataclass(frozen=True)
 class Options:
-    """`format`: its name, when the first bytes are not to be asked; `selection`: what of it is taken."""
+    """`format`: its name, when the first bytes are not to be asked; `selection`: what of it is taken; `images`: what
+    is only asked of images."""
 
     format: str | None = None
     selection: Selection = field(default_factory=Selection)
+    images: ingest_images.Options = field(default_factory=ingest_images.Options)
 
 
 def run(ctx: Context, sources: Sources, options: Options, output: Output) -> Outcome:
-    """Make a dataset of files of one format with the same columns. Errors: those of reading; EmptyInput for no rows."""
+    """Make a dataset of images, or of files of one format with the same columns.
+
+    Errors: those of reading; EmptyInput for no rows.
+    """
     options.selection.check()
-    ingest_files.check_format(options.format)
+    if options.format != ingest_origins.FORMAT:
+        ingest_files.check_format(options.format)
     for name in sources.names:
         check_stop(name)
     if "-" in sources.names:
         return _from_stdin(ctx, sources, options, output)
+    named = ingest_origins.recognised(sources.names, options.format)
+    if named is not None:
+        return ingest_images.run(ctx, named, options.images, options.selection, output)
+    options.images.refuse(output.reject)
     paths = ingest_files.expand(sources.names)
     digests = _digests(ctx, paths)
     inputs = [Input("file", f"sha256:{digest}", str(path)) for path, digest in zip(paths, digests, strict=True)]
@@ -91,6 +101,10 @@ def _from_stdin(ctx: Context, sources: Sources, options: Options, output: Output
         raise EmptyInput(f"there is no {ingest_files.STDIN}")
     with ingest_files.scratch() as scratch:
         path = ingest_files.receive(sources.stdin, scratch)
+        named = ingest_origins.recognised([str(path)], options.format)
+        if named is not None:
+            return ingest_images.run(ctx, named, options.images, options.selection, output, keyed=False)
+        options.images.refuse(output.reject)
         inputs = [Input("stdin", f"sha256:{files.digest(path)}", "-"), *_lineage(path)]
         return _perform(ctx, [(path, ingest_files.STDIN)], inputs, None, options, output)
 
@@ -132,14 +146,16 @@ def _perform(
     return memo.perform(ctx, Job("ingest", key, LIBRARIES, build, _told, measured), output)
 
 
-def stream(ctx: Context, sources: Sources, options: Options) -> TableStream:
+def stream(ctx: Context, sources: Sources, options: Options, reject: str | None = None) -> TableStream:
     """The dataset as a stream: it is made in the workspace first, so that nothing goes out before all has been read."""
     from mlops_cli.steps import tables
 
-    made = run(ctx, sources, options, Output()).artefact
+    outcome = run(ctx, sources, options, Output(reject=reject))
+    made = outcome.artefact
     assert made is not None
     table = tables.from_artefact(made, Input(made.kind, made.id, memo.shown(made.path)))
-    return tables.to_stream(table.frame, tables.lineage_of(ctx, table), lambda: _told(made), lambda: measured(made))
+    summary = outcome.measured
+    return tables.to_stream(table.frame, tables.lineage_of(ctx, table), lambda: outcome.verdict, lambda: summary)
 
 
 def measured(made: Artefact) -> dict[str, Any]:

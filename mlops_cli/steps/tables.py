@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from polars.io.plugins import register_io_source
 from polars.lazyframe.opt_flags import DEFAULT_QUERY_OPT_FLAGS
 
 from mlops_cli.errors import Corrupt, InputUnusable, MlopsError, Outside, SchemaMismatch
-from mlops_cli.steps import bare, references
+from mlops_cli.steps import bare, batches, references
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Verdict
 from mlops_cli.steps.references import Given, Stdin
@@ -33,6 +33,9 @@ DEFAULT_QUERY_OPT_FLAGS.check_order_observe = False
 
 ROWS = 131_072
 """Rows of a row group and of a batch, unless a table is very wide or holds images."""
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+"""How Parquet holds an image: exactly this is what the `datasets` library takes for one."""
 
 
 @dataclass(frozen=True)
@@ -189,8 +192,8 @@ def write_table(frame: pl.LazyFrame, directory: Path, name: str = "part-00000.pa
     path = directory / name
     with reading(name):
         schema = frame.collect_schema()
-        if any(isinstance(kind, pl.List | pl.Array) for kind in schema.dtypes()):
-            return Written(_write_lists(frame, path, schema), described(schema))
+        if any(isinstance(kind, pl.List | pl.Array) or kind in batches.IMAGES for kind in schema.dtypes()):
+            return Written(_write_arrow(frame, path, schema), described(schema))
         frame.sink_parquet(
             path,
             compression="zstd",
@@ -204,12 +207,26 @@ def write_table(frame: pl.LazyFrame, directory: Path, name: str = "part-00000.pa
     return Written(rows, described(schema))
 
 
-def _write_lists(frame: pl.LazyFrame, path: Path, schema: pl.Schema) -> int:
-    """Write a frame with list columns through pyarrow: with polars the bytes would follow the chunking."""
+def features(images: Sequence[str]) -> dict[str, str] | None:
+    """What a schema's metadata say of columns of images, so that the `datasets` library reads them as such."""
+    if not images:
+        return None
+    described = {"info": {"features": {name: {"_type": "Image"} for name in images}}}
+    return {"huggingface": msgspec.json.encode(described).decode()}
+
+
+def _write_arrow(frame: pl.LazyFrame, path: Path, schema: pl.Schema) -> int:
+    """Write a frame with lists or images through pyarrow: with polars the bytes of lists would follow the chunking,
+    and there is no way to say what images are.
+    """
     import pyarrow.parquet as pq
 
     rows = 0
     arrow = _arrow_schema(schema)
+    images = [name for name, kind in schema.items() if kind in batches.IMAGES]
+    for name in images:
+        arrow = arrow.set(arrow.get_field_index(name), pa.field(name, IMAGE))
+    arrow = arrow.with_metadata(features(images))
     with pq.ParquetWriter(path, arrow, compression="zstd", compression_level=3) as writer:
         for batch in frame.collect_batches(chunk_size=rows_per_group(schema), maintain_order=True):
             writer.write_table(batch.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow))

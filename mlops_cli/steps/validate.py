@@ -13,13 +13,14 @@ import polars as pl
 from mlops_cli.errors import EmptyInput, Integrity
 from mlops_cli.steps import memo, references, tables, validate_report, validate_rows
 from mlops_cli.steps.context import Context
+from mlops_cli.steps.limit import Limit
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
 from mlops_cli.steps.references import Given
 from mlops_cli.steps.rules import resolve, rule
 from mlops_cli.steps.rules.form import Rules
 from mlops_cli.steps.rules.rule import Plan
 from mlops_cli.steps.tables import Table
-from mlops_cli.steps.validate_report import Limit, Report
+from mlops_cli.steps.validate_report import Report
 from mlops_cli.store.artefact import Artefact
 
 LIBRARIES = ("polars", "pandera", "pyarrow")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from mlops_cli.errors import Usage
+from mlops_cli.steps.limit import Limit
 from mlops_cli.steps.memo import Verdict
 from mlops_cli.steps.rules.rule import Rule
 from mlops_cli.store.artefact import Artefact
@@ -68,39 +67,11 @@ def report(
     return Report(digest, rows, rows - rejected, rejected, checks)
 
 
-class Limit(msgspec.Struct, frozen=True):
-    """How many rows may be rejected: a share of the rows, or a number of them."""
-
-    text: str
-    share: float | None = None
-    rows: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> Limit:
-        """`0.01` and `1%` are shares, `20` is a number of rows; Usage for anything else."""
-        given = text.strip()
-        if re.fullmatch(r"\d+", given):
-            return cls(given, rows=int(given))
-        if re.fullmatch(r"\d+(\.\d+)?%", given) and float(given[:-1]) <= 100:
-            return cls(given, share=float(given[:-1]) / 100)
-        if re.fullmatch(r"0?\.\d+", given):
-            return cls(given, share=float(given))
-        raise Usage(
-            f"--max-bad {text!r} is no share of the rows and no number of them",
-            "0.01 or 1% is one row in a hundred, 20 is twenty rows",
-        )
-
-    def allows(self, report: Report) -> bool:
-        """Whether no more rows were rejected than may be."""
-        most = self.rows if self.share is None else self.share * report.rows
-        return report.rejected <= most
-
-
 def verdict(report: Report, limit: Limit) -> Verdict:
     """A pass (0), or a finding (1) when more rows were rejected than `limit` allows."""
-    passed = limit.allows(report)
+    passed = limit.allows(report.rejected, report.rows)
     total = f"{report.rows:,} rows in = {report.accepted:,} out + {report.rejected:,} rejected"
-    judged = "" if not report.rejected else f", {'within' if passed else 'more than'} --max-bad {limit.text}"
+    judged = limit.judged(report.rejected, report.rows)
     broken = sorted((check for check in report.checks if check.rows), key=lambda check: -check.rows)
     lines = [total + judged, *(_line(check) for check in broken[:TOLD])]
     if len(broken) > TOLD:

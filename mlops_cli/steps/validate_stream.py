@@ -15,6 +15,7 @@ import pyarrow as pa
 from mlops_cli.errors import EmptyInput
 from mlops_cli.steps import memo, tables, validate_report, validate_rows
 from mlops_cli.steps.context import Context
+from mlops_cli.steps.limit import Limit
 from mlops_cli.steps.memo import Contents, Job, Output, Verdict
 from mlops_cli.steps.references import Given
 from mlops_cli.steps.rules.form import Rules
@@ -23,7 +24,7 @@ from mlops_cli.steps.rules.rule import Plan
 from mlops_cli.steps.stream import TableStream
 from mlops_cli.steps.tables import Table
 from mlops_cli.steps.validate import LIBRARIES, REJECTED, Options, load_rules, plan_for
-from mlops_cli.steps.validate_report import Limit, Report
+from mlops_cli.steps.validate_report import Report
 
 
 def stream(ctx: Context, given: Given, options: Options, reject: str | None) -> TableStream:

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -142,6 +142,20 @@ class Workspace(msgspec.Struct, frozen=True):
                 files.replace(memory, msgspec.json.encode(msgspec.structs.replace(now, sha256=value)))
         return value
 
+    def digests(self, folder: Path, names: Sequence[str]) -> list[str]:
+        """The SHA-256 of files below a directory, in that order; remembered as `digest` does, all in one file."""
+        full = folder.resolve()
+        memory = self._folder("digests") / hashlib.sha256(b"tree\0" + os.fsencode(full)).hexdigest()[:32]
+        known: dict[str, _Seen] = {}
+        with suppress(OSError, msgspec.MsgspecError):
+            known = {seen.path: seen for seen in msgspec.json.decode(memory.read_bytes(), type=list[_Seen])}
+        found = [_seen(full, name, known.get(_text(name))) for name in names]
+        old = [seen for seen in found if time.time_ns() - seen.mtime_ns > _YOUNG_NS]
+        if any(known.get(seen.path) is not seen for seen in old):
+            with suppress(OSError):  # they will be read again
+                files.replace(memory, msgspec.json.encode(old))
+        return [seen.sha256 for seen in found]
+
     def _point(self, content_id: str, out: Path) -> None:
         """Note where `-o` put an artefact, unless the workspace has it itself."""
         place = self._folder("artefacts") / manifest.dirname(content_id)
@@ -158,6 +172,19 @@ class Workspace(msgspec.Struct, frozen=True):
                 files.remove_tree(aside)
             else:
                 place.unlink()
+
+
+def _seen(folder: Path, name: str, known: _Seen | None) -> _Seen:
+    """A file of a directory as it is now: what is known of it, if nothing has changed, else its digest is taken."""
+    path = folder / name
+    status = path.stat()
+    now = _Seen(_text(name), status.st_size, status.st_mtime_ns, status.st_ino, known.sha256 if known else "")
+    return known if known == now else msgspec.structs.replace(now, sha256=files.digest(path))
+
+
+def _text(name: str) -> str:
+    """A name as text, also one that is not UTF-8."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def locate(start: Path | None = None) -> Workspace:
