@@ -63,9 +63,9 @@ tbody th{color:var(--ink);font-size:15px;border-bottom:0}
 .bar .track{stroke:var(--line)}.bar .range{fill:var(--soft)}.bar .point{fill:var(--first)}
 .bar .mark{fill:var(--muted)}
 .gallery{margin-top:18px}
-.pictures{display:flex;flex-wrap:wrap;gap:14px;margin-top:10px}
-.picture{background:var(--paper);border:1px solid var(--line);border-radius:10px;padding:10px;font-size:12px;
-line-height:1.35;min-width:134px;width:min-content;overflow-wrap:anywhere}
+.pictures{display:flex;flex-wrap:wrap;gap:10px;margin-top:10px}
+.picture{background:var(--paper);border:1px solid var(--line);border-radius:10px;padding:8px;font-size:12px;
+line-height:1.35;min-width:130px;width:min-content;overflow-wrap:anywhere}
 .picture b{display:block;font-weight:600;font-size:13px;margin-top:6px}
 .picture span{display:block;color:var(--muted)}
 .views{display:flex;gap:6px}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ def saliency(
 
 
 def _spans(size: int, cells: int) -> list[slice]:
-    """Where the patches lie along one side of `size` pixels."""
+    """Where the patches lie along one side of `size` pixels, rounded outward to whole ones."""
     width = size / min(cells, size)
     starts = np.arange(min(cells, size)) * width
-    return [slice(max(0, round(s - width / 2)), min(size, max(1, round(s + 1.5 * width)))) for s in starts.tolist()]
+    return [slice(max(0, floor(s - width / 2)), min(size, ceil(s + 1.5 * width))) for s in starts.tolist()]

@@ -158,7 +158,8 @@ def _said(answers: Answers, each: int) -> tuple[str, list[str]]:
         code = int(answers.predicted[each])
         title = f"{_short(answers.levels[int(answers.actual[each])])} → {_short(answers.levels[code])}"
         lines = [f"confidence {answers.proba[each, code]:.1%}"]
-    row: dict[str, Any] = {} if answers.found is None else answers.found.row(each, named=True)
+    found = answers.found
+    row: dict[str, Any] = found.row(each, named=True) if found is not None and found.width else {}
     return title, lines + [_short(str(value)) for value in row.values() if value is not None]
 
 
