@@ -45,10 +45,10 @@ def scores(answers: Answers, measured: Measurements) -> tuple[Figure, list[Secti
 
 
 def confidence(answers: Answers, measured: Measurements) -> list[Section]:
-    """What the confidence of a model of several classes is worth; nothing without probabilities or wrong answers."""
-    right = np.asarray(answers.actual == answers.predicted)
-    if answers.proba is None or right.all() or not right.any():
+    """What the confidence of a model of several classes is worth; nothing without probabilities."""
+    if answers.proba is None:
         return []
+    right = np.asarray(answers.actual == answers.predicted)
     sure = np.minimum(answers.proba.max(axis=1), 1.0)
     known = shapes.calibration(sure, right)
     edges = np.linspace(0.0, 1.0, 41)

@@ -15,6 +15,7 @@ def drawn(rows, sharper, seed):
 
 
 def by_definition(said, true):
+    """The error with a loop over the bins."""
     total = 0.0
     for low in range(15):
         inside = (said * 15 >= low) & ((said * 15 < low + 1) | (low == 14))
@@ -71,4 +72,6 @@ def test_of_several_classes_it_is_of_the_predicted_one():
              if one.column is None}  # fmt: skip
     assert found["ece"].value == pytest.approx(by_definition(proba.max(axis=1), actual == predicted), abs=1e-9)
     truth = np.eye(5)[actual]
-    assert found["brier"].value == pytest.approx(((np.pad(proba, ((0, 0), (0, 1))) - truth) ** 2).sum(axis=1).mean() / 2)
+    assert found["brier"].value == pytest.approx(
+        ((np.pad(proba, ((0, 0), (0, 1))) - truth) ** 2).sum(axis=1).mean() / 2
+    )

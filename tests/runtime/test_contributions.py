@@ -34,7 +34,7 @@ def test_the_numbers_of_the_package_add_up_to_the_raw_score(task):
 
 
 def test_the_parts_of_a_time_are_one_column():
-    text, booster, matrix = train("regression")
+    text, booster, _ = train("regression")
     parts = ["year", "month", "day"]
     columns = [FeatureColumn("at", "datetime", "time", parts=parts), *fitted().columns[3:]]
     signature = Signature("lightgbm", "regression", "y", [InputColumn(c.name, c.type) for c in columns])

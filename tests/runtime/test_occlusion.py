@@ -1,4 +1,4 @@
-"""Saliency by occlusion: where a model that looks at one half looks, the sign, the sizes, and the served model's answer."""
+"""Saliency by occlusion: a model that looks at one half, the sign, the sizes, and the served model's own answer."""
 
 import sys
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_a_regression_and_a_damaged_image(tmp_path):
     model = predictors.load(tmp_path / "m")
     white = pictures.png(np.full((8, 8, 3), 255))
     assert explained(model, white).min() > 0  # hiding brightness takes from the sum
-    with pytest.raises(RequestError, match="truncated|not an image"):
+    with pytest.raises(RequestError, match=r"truncated|not an image"):
         explained(model, white, white[:40])
     assert len(explained(model)) == 0
 
