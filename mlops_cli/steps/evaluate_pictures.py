@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,9 @@ from mlops_cli.steps.evaluate_measure import counts
 from mlops_cli.steps.evaluate_rows import Answers
 from mlops_cli.steps.tables import Table
 
+# Pictures of pure noise take 750 kB in base64: a page with as many of them stays below a megabyte.
 WORST = 24
 _PAIRS, _EACH = 5, 3
-_MOST = 560_000
-"""Bytes of all JPEGs of a page, so that it stays below a megabyte in base64 with its charts."""
 _COLOUR = np.array([255.0, 84.0, 0.0])
 _TEXT = 48
 
@@ -85,15 +84,13 @@ def sections(
     """
     chosen = choose(answers)
     data = _bytes(table, signature, answers, chosen.all)
-    seen = _looked_at(ctx, model, [data[each] for each in chosen.worst], explained)
-    made: dict[int, Picture] = {}
-    left = _MOST
-    for place, each in enumerate(chosen.all):
-        views = [thumbnail(data[each]), *(seen[place : place + 1] if place < len(chosen.worst) else [])]
-        left -= sum(map(len, views))
-        if left > 0:
-            made[each] = Picture(views, *_said(answers, each))
-    return [_worst(chosen, made, answers, explained), *_pairs(chosen, made, answers)]
+    seen = _looked_at(ctx, model, [data[each] for each in chosen.worst]) if explained else []
+    small = {each: thumbnail(data[each]) for each in chosen.all}
+    made = {each: Picture([view], *_said(answers, each)) for each, view in small.items()}
+    worst = [made[each] for each in chosen.worst]
+    if explained:
+        worst = [replace(one, views=[*one.views, view]) for one, view in zip(worst, seen, strict=True)]
+    return [_worst(worst, answers, explained), *_pairs(chosen, made, answers)]
 
 
 def thumbnail(data: bytes) -> bytes:
@@ -134,10 +131,8 @@ def _bytes(table: Table, signature: Signature, answers: Answers, wanted: Sequenc
     return {places[row]: each for row, each in zip(found["row"], data, strict=True)}
 
 
-def _looked_at(ctx: Context, model: Path, data: Sequence[bytes], explained: bool) -> list[bytes]:
-    """Each image with its saliency over it; none when that was not asked for."""
-    if not explained:
-        return []
+def _looked_at(ctx: Context, model: Path, data: Sequence[bytes]) -> list[bytes]:
+    """What the model sees of each image, with its saliency."""
     predictor = predictors.load(model, processors.count())
     found = explain.explainer(predictor)
     assert isinstance(predictor, Model)
@@ -168,8 +163,7 @@ def _short(text: str) -> str:
     return text if len(text) <= _TEXT else f"…{text[1 - _TEXT :]}"
 
 
-def _worst(chosen: Chosen, made: dict[int, Picture], answers: Answers, explained: bool) -> Section:
-    shown = [made[each] for each in chosen.worst if each in made]
+def _worst(shown: Sequence[Picture], answers: Answers, explained: bool) -> Section:
     if not shown:
         return Section("Worst errors", [], "No row was answered wrongly.")
     text = "The largest errors first: what was predicted, and what was so."
@@ -187,7 +181,6 @@ def _pairs(chosen: Chosen, made: dict[int, Picture], answers: Answers) -> list[S
     blocks = []
     for actual, predicted, rows, some in chosen.pairs:
         title = f"{answers.levels[actual]} → {answers.levels[predicted]}: {rows:,} row{'s' * (rows > 1)}"
-        shown = [Picture(made[each].views[:1], made[each].title, made[each].lines) for each in some if each in made]
-        blocks.append(Pictures(shown, title))
+        blocks.append(Pictures([made[each] for each in some], title))
     text = "The commonest confusions with examples, worst first, those before that are not shown above."
     return [Section("What is taken for what", [Columns(blocks)], text)] if blocks else []
