@@ -24,6 +24,7 @@ Against = Annotated[
     str | None,
     typer.Option("--against", metavar="REF", help="The champion of gates such as 'f1>=champion-0.01'."),
 ]
+Explain = Annotated[bool, typer.Option("--explain", help="Of images: show where the model looked when it was wrong.")]
 
 
 def main(
@@ -33,6 +34,7 @@ def main(
     point: _options.Point = False,
     by: By = None,
     against: Against = None,
+    explain: Explain = False,
     seed: _options.Seed = 0,
     out: _options.Out = None,
     json: _options.Json = False,
@@ -56,5 +58,5 @@ def main(
         rows = session.given(data) if data is not None else None
         from mlops_cli.steps import evaluate
 
-        options = evaluate.Options(rows, tuple(require or ()), point, tuple(by or ()), against, seed)
+        options = evaluate.Options(rows, tuple(require or ()), point, tuple(by or ()), against, seed, explain)
         session.finish(evaluate.run(session.context, given, options, session.output(out)))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlops_cli.metrics import confusion, ranking
+from mlops_cli.metrics import calibration, confusion, ranking
 from mlops_cli.metrics.base import CLASS, Metric, metric
 from mlops_cli.metrics.intervals import RESAMPLES, Floats, Ints, expanded, generator, means, percentiles
 
 _EPS = float(np.finfo(np.float64).eps)  # what a probability of 0 counts as in log_loss, as in scikit-learn
-COUNTED, _RANKED, _AVERAGED = range(3)  # streams of random numbers
+COUNTED, _RANKED, _AVERAGED, _CALIBRATED = range(4)  # streams of random numbers
 
 
 def binary(
@@ -24,7 +24,7 @@ def binary(
     """Metrics of the positive class from (rows,) codes, 1 being positive, and the probability of it.
 
     precision, recall, f1, accuracy, balanced_accuracy, specificity, mcc; with `score` also roc_auc,
-    average_precision, log_loss (natural logarithm) and brier. Undefined ones have no value.
+    average_precision, log_loss (natural logarithm), brier and ece. Undefined ones have no value.
     """
     rows = len(actual)
     counts = confusion.matrix(actual, predicted, 2)
@@ -35,6 +35,7 @@ def binary(
         given = np.where(actual == 1, score, 1 - score)
         losses = np.column_stack([_log_loss(given), (1 - given) ** 2])
         found += _averages(("log_loss", "brier"), losses, seed, resamples)
+        found.append(calibration.error(score, actual == 1, generator(seed, _CALIBRATED), resamples))
     return [*found, Metric("rows", float(rows), None, None, rows)]
 
 
@@ -50,9 +51,10 @@ def multiclass(
 ) -> list[Metric]:
     """Macro metrics and those of each class, from (rows,) codes into `levels` and (rows, classes) probabilities.
 
-    precision, recall, f1 (macro), accuracy, balanced_accuracy, mcc; with `proba` also log_loss and roc_auc (macro
-    mean of one class against the rest). Each class has precision, recall, f1, support and roc_auc. Levels beyond
-    the columns of `proba` are classes that the model does not know: their rows count as probability 0.
+    precision, recall, f1 (macro), accuracy, balanced_accuracy, mcc; with `proba` also log_loss, brier, ece of the
+    confidence in the predicted class, and roc_auc (macro mean of one class against the rest). Each class has
+    precision, recall, f1, support and roc_auc. Levels beyond the columns of `proba` are classes that the model does
+    not know: their rows count as probability 0.
     """
     rows = len(actual)
     counts = confusion.matrix(actual, predicted, len(levels))
@@ -60,7 +62,11 @@ def multiclass(
     if proba is not None:
         known = actual < proba.shape[1]
         given = np.where(known, proba[np.arange(rows), np.where(known, actual, 0)], 0.0)
-        macro += _averages(("log_loss",), _log_loss(given)[:, None], seed, resamples)
+        # Half of Brier's (1950) sum over the classes: (1 - p)² of the actual one and p² of the others.
+        brier = ((proba**2).sum(axis=1) - 2 * given + 1) / 2
+        macro += _averages(("log_loss", "brier"), np.column_stack([_log_loss(given), brier]), seed, resamples)
+        confidence = np.minimum(proba.max(axis=1), 1.0)
+        macro.append(calibration.error(confidence, actual == predicted, generator(seed, _CALIBRATED), resamples))
         area, areas = _areas(actual, proba, levels, seed, resamples, cells)
         macro.append(area)
         each += areas

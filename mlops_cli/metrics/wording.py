@@ -19,7 +19,8 @@ MEANINGS = {
     "roc_auc": "chance that a row of the class scores above one that is not: 0.5 is guessing",
     "average_precision": "area under precision against recall: guessing reaches the share of the class",
     "log_loss": "mean of minus the logarithm of the probability given to what happened: lower is better",
-    "brier": "mean squared error of the probability: lower is better",
+    "brier": "mean squared error of the probabilities, half their sum over the classes: lower is better",
+    "ece": "how far probabilities are from how often they come true, on average: 0 is best",
     "rmse": "root of the mean squared error, in the target's unit: lower is better",
     "mae": "mean absolute error, in the target's unit: lower is better",
     "median_absolute_error": "half of all rows are closer than this, in the target's unit",
@@ -36,6 +37,7 @@ TITLES = {
     "median_absolute_error": "Median absolute error",
     "log_loss": "Log loss",
     "brier": "Brier score",
+    "ece": "Expected calibration error",
     "f1": "F1",
     "mcc": "MCC",
     "rmse": "RMSE",
@@ -46,7 +48,7 @@ TITLES = {
 
 SHARES = frozenset({
     "precision", "recall", "f1", "accuracy", "balanced_accuracy", "specificity", "roc_auc",
-    "average_precision", "brier",
+    "average_precision", "brier", "ece",
 })  # fmt: skip
 """Metrics that lie between 0 and 1."""
 

@@ -47,10 +47,12 @@ def precision_recall(recall: Numbers, precision: Numbers, base: float) -> str:
     return _draw(level, _layer(_points(x=recall, y=precision), curve, _share("x", "recall"), _share("y", "precision")))
 
 
-def calibration(predicted: Numbers, observed: Numbers) -> str:
+def calibration(
+    predicted: Numbers, observed: Numbers, names: tuple[str, str] = ("predicted probability", "observed frequency")
+) -> str:
     """Observed frequencies against predicted probabilities, beside the diagonal where both agree."""
     points = _points(x=predicted, y=observed)
-    x, y = _share("x", "predicted probability"), _share("y", "observed frequency")
+    x, y = _share("x", names[0]), _share("y", names[1])
     return _draw(
         _diagonal(x, y),
         _layer(points, _mark("line", FIRST, strokeWidth=1.6, opacity=0.6), x, y),
@@ -58,8 +60,15 @@ def calibration(predicted: Numbers, observed: Numbers) -> str:
     )
 
 
-def scores(edges: Numbers, positive: Numbers, negative: Numbers, names: tuple[str, str], threshold: float) -> str:
-    """How the scores of the two classes lie, each class adding up to 1, with the threshold of the decision."""
+def scores(
+    edges: Numbers,
+    positive: Numbers,
+    negative: Numbers,
+    names: tuple[str, str],
+    threshold: float | None,
+    title: str = "score",
+) -> str:
+    """How the scores of the two classes lie, each class adding up to 1, with the threshold of the decision if any."""
     rows = [
         {"from": low, "to": high, "share": share, "class": name}
         for name, shares in zip(names, (positive, negative), strict=True)
@@ -75,10 +84,10 @@ def scores(edges: Numbers, positive: Numbers, negative: Numbers, names: tuple[st
         }
     }
     bars = {"type": "bar", "opacity": 0.55, "binSpacing": 0}
-    return _draw(
-        _layer(rows, bars, _between("from", "to", "score", [0, 1]), _count("share", "share of the class"), colour),
-        _layer([{"x": threshold}], _mark("rule", INK, strokeDash=[4, 4]), _share("x", "score")),
-    )
+    layers = [_layer(rows, bars, _between("from", "to", title, [0, 1]), _count("share", "share of the class"), colour)]
+    if threshold is not None:
+        layers.append(_layer([{"x": threshold}], _mark("rule", INK, strokeDash=[4, 4]), _share("x", title)))
+    return _draw(*layers)
 
 
 def thresholds(at: Numbers, precision: Sequence[float | None], recall: Numbers, threshold: float) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TypeAlias
 
+from mlops_cli.reports import pictures
+from mlops_cli.reports.pictures import Pictures
 from mlops_cli.reports.style import SHEET
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -97,10 +99,10 @@ class Matrix:
 class Columns:
     """Blocks side by side where there is room."""
 
-    blocks: Sequence[Figure | Matrix | Table]
+    blocks: Sequence[Figure | Matrix | Pictures | Table]
 
 
-Block: TypeAlias = Cards | Columns | Figure | Matrix | Table
+Block: TypeAlias = Cards | Columns | Figure | Matrix | Pictures | Table
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,8 @@ def _block(block: Block, name: str) -> str:
         return f'<div class="columns">{"".join(each)}</div>'
     if isinstance(block, Figure):
         return _figure(block, name)
+    if isinstance(block, Pictures):
+        return pictures.render(block)
     return _matrix(block) if isinstance(block, Matrix) else _table(block)
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from mlops_cli.reports.html import Block, Cards, Cell, Columns, Figure, Matrix, Measure, Page, Section, Text
+from mlops_cli.reports.pictures import Pictures
 
 _SPECIAL = re.compile(r"([\\`*\[\]|~])")
 # Only an underscore or a sign at the edge of a word can mean anything.
@@ -51,6 +52,13 @@ def _block(block: Block) -> list[str]:
         rows: list[list[Cell]] = [[label, *counts] for label, counts in zip(block.labels, block.counts, strict=True)]
         title = f"### {escaped(block.title)}" if block.title else ""
         return [title, escaped(block.text), _table(head, rows, frozenset(range(1, len(head))))]
+    if isinstance(block, Pictures):
+        shown: list[list[Cell]] = [[one.title, Text(", ".join(one.lines))] for one in block.pictures]
+        return [
+            f"### {escaped(block.title)}" if block.title else "",
+            escaped(block.text),
+            _table(["picture", ""], shown),
+        ]
     return [_table(block.head, block.rows, block.numbers)]
 
 

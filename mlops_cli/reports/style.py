@@ -62,6 +62,14 @@ tbody th{color:var(--ink);font-size:15px;border-bottom:0}
 .bar{display:block;width:100%;min-width:90px;height:14px}
 .bar .track{stroke:var(--line)}.bar .range{fill:var(--soft)}.bar .point{fill:var(--first)}
 .bar .mark{fill:var(--muted)}
+.gallery{margin-top:18px}
+.pictures{display:flex;flex-wrap:wrap;gap:10px;margin-top:10px}
+.picture{background:var(--paper);border:1px solid var(--line);border-radius:10px;padding:8px;font-size:12px;
+line-height:1.35;min-width:130px;width:min-content;overflow-wrap:anywhere}
+.picture b{display:block;font-weight:600;font-size:13px;margin-top:6px}
+.picture span{display:block;color:var(--muted)}
+.views{display:flex;gap:6px}
+.views img{display:block;object-fit:contain;border-radius:6px;background:#000;image-rendering:pixelated}
 footer{margin-top:44px;padding-top:14px;border-top:1px solid var(--line);font-size:12.5px;color:var(--muted);
 overflow-wrap:anywhere}
 @media (max-width:600px){main{padding:24px 14px 40px}h1{font-size:23px}th,td{padding:6px 12px}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_cli.errors import Corrupt
-from mlops_cli.runtime import images, onnx_session, rows
+from mlops_cli.runtime import images, occlusion, onnx_session, rows
 from mlops_cli.runtime.columns import Batch
-from mlops_cli.runtime.images import STATISTICS, Preparation, Undecodable
-from mlops_cli.runtime.predictors import Prediction
+from mlops_cli.runtime.images import STATISTICS, Picture, Preparation, Undecodable
+from mlops_cli.runtime.predictors import Explanation, Prediction
 from mlops_cli.runtime.rows import RequestError
 from mlops_cli.runtime.signature import InputColumn, Signature
 
@@ -43,7 +43,7 @@ class Model:
     def predict(self, batch: Batch) -> Prediction:
         """The answers for all images of a batch; RequestError for one that cannot be decoded."""
         data = batch[self._image].values
-        found = list(self._map(range(len(data)), data))
+        found = list(self._map(range(len(data)), data, self._one))
         if not found:
             return self._nothing()
         logits = np.stack([one[0] for one in found])
@@ -64,21 +64,46 @@ class Model:
         tensors = images.tensor(pixels, self._preparation)
         return np.concatenate([self._session.run([one[None]])[0] for one in tensors])
 
-    def _map(self, numbers: Sequence[int], data: NDArray[Any]) -> Any:
+    def explain(self, batch: Batch) -> Explanation:
+        """By how much the predicted class's probability (or the value) falls where a patch is hidden."""
+        data = batch[self._image].values
+        found = list(self._map(range(len(data)), data, self._saliency))
+        return Explanation(np.stack(found) if found else np.empty((0, 0, 0), np.float32))
+
+    def view(self, data: bytes) -> NDArray[np.uint8]:
+        """An image as the model sees it, shape (height, width, channels); images.Undecodable when it is none."""
+        return images.pixels(images.opened(data, self._least), self._preparation)
+
+    def _saliency(self, row: int, data: bytes) -> NDArray[np.float32]:
+        """The heat map of one image."""
+        pixels = images.pixels(self._opened(row, data), self._preparation)
+        values, _ = self._answers(self.logits(pixels[None]))
+
+        def score(given: NDArray[np.uint8]) -> NDArray[np.float64]:
+            answers, chances = self._answers(self.logits(given))
+            return np.asarray(answers if chances is None else chances[:, values[0]], np.float64)
+
+        fill = np.round(np.asarray(self._preparation.mean) * 255).clip(0, 255).astype(np.uint8)
+        return occlusion.saliency(pixels, score, fill)
+
+    def _map(self, numbers: Sequence[int], data: NDArray[Any], work: Callable[[int, bytes], Any]) -> Any:
         if self._threads > 1 and len(data) > 1:
-            return self._pool.map(self._one, numbers, data)
-        return map(self._one, numbers, data)
+            return self._pool.map(work, numbers, data)
+        return map(work, numbers, data)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self._threads, "images")
 
-    def _one(self, row: int, data: bytes) -> tuple[NDArray[np.float32], dict[str, float]]:
-        """The logits of one image, and what was measured of it."""
+    def _opened(self, row: int, data: bytes) -> Picture:
         try:
-            picture = images.opened(data, self._least)
+            return images.opened(data, self._least)
         except Undecodable as error:
             raise RequestError(f"column {self._image!r}: {error}", row, self._image) from None
+
+    def _one(self, row: int, data: bytes) -> tuple[NDArray[np.float32], dict[str, float]]:
+        """The logits of one image, and what was measured of it."""
+        picture = self._opened(row, data)
         pixels = images.pixels(picture, self._preparation)
         outputs = self._session.run([images.tensor(pixels[None], self._preparation)])
         seen: dict[str, float] = {"width": picture.width, "height": picture.height, **images.statistics(picture)}

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_cli.errors import Integrity
+from mlops_cli.errors import Integrity, Usage
 from mlops_cli.runtime import lightgbm_text, rows
 from mlops_cli.runtime.columns import Batch
 from mlops_cli.runtime.features import Features, matrix
 from mlops_cli.runtime.lightgbm_library import Booster
-from mlops_cli.runtime.predictors import Prediction
+from mlops_cli.runtime.predictors import BASE, Explanation, Prediction
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.runtime.single import Encoder
 
@@ -33,6 +33,7 @@ class Model:
         self.signature = signature
         self._features = features
         self._threads = threads
+        self._depth = shape.depth
         self._booster = Booster(text, shape.classes)
         self._encoder = Encoder(signature, features)
         self._one = self._booster.single(shape.features)
@@ -46,6 +47,22 @@ class Model:
     def answers_of(self, values: NDArray[np.float64]) -> Prediction:
         """The answers for a matrix of shape (n, k) as `features.matrix` makes it."""
         return self._prediction(self._booster.predict(values, self._threads))
+
+    def explain(self, batch: Batch) -> Explanation:
+        """What each input column adds to the raw score: of the positive class when binary, of the predicted one when
+        multiclass, of the value for a regression (its logarithm with an objective such as poisson).
+
+        Usage for a model with a tree so deep that the library's recursion would not be safe.
+        """
+        if self._depth >= lightgbm_text.DEEP:
+            raise Usage(f"a tree of the model is {self._depth} splits deep or more, too deep to explain")
+        values = matrix(self._features, batch)
+        found = self._booster.contributions(values, self._threads)
+        codes = self.answers_of(values).values if self.signature.task == "multiclass" else np.zeros(len(values), int)
+        own = found[np.arange(len(values)), codes]
+        widths = [len(column.parts or ()) if column.use == "time" else 1 for column in self._features.columns]
+        starts = np.cumsum([0, *widths])  # parts of a time are one column; the last is the base
+        return Explanation(np.add.reduceat(own, starts, axis=1), [*self.signature.names, BASE])
 
     def answer(self, given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """JSON rows in, JSON-ready answers out; rows.RequestError when a row does not fit the signature."""

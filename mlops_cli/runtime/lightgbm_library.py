@@ -23,7 +23,7 @@ _NAME = "lib_lightgbm.dylib" if sys.platform == "darwin" else "lib_lightgbm.so"
 _IMAGE = Path("/opt/mlops/lib")
 
 _FLOAT64 = 1
-_NORMAL = 0
+_NORMAL, _CONTRIBUTIONS = 0, 3
 _ALL = -1
 
 _LOGGER = ctypes.CFUNCTYPE(None, c_char_p)
@@ -101,7 +101,21 @@ class Booster:
 
     def predict(self, values: NDArray[np.float64], threads: int) -> NDArray[np.float64]:
         """Scores of shape (n, classes) for a C-ordered float64 matrix of shape (n, features), on `threads` threads."""
-        out = np.empty((len(values), self._classes), dtype=np.float64)
+        return self._answers(values, self._classes, _NORMAL, threads)
+
+    def contributions(self, values: NDArray[np.float64], threads: int) -> NDArray[np.float64]:
+        """What each feature adds to each raw score, shape (n, classes, features + 1), the mean raw score last.
+
+        Shapley values of trees (Lundberg et al., "From local explanations to global understanding with explainable AI
+        for trees", 2020); the library takes memory and stack in proportion to the depth of trees.
+        """
+        width = values.shape[1] + 1
+        found = self._answers(values, self._classes * width, _CONTRIBUTIONS, threads)
+        return found.reshape(len(values), self._classes, width)
+
+    def _answers(self, values: NDArray[np.float64], width: int, kind: int, threads: int) -> NDArray[np.float64]:
+        """What the library answers of one kind: shape (n, width)."""
+        out = np.empty((len(values), width), dtype=np.float64)
         if not len(values):
             return out
         values = np.ascontiguousarray(values, dtype=np.float64)
@@ -112,7 +126,7 @@ class Booster:
         where, into = values.ctypes.data, out.ctypes.data
         _called(
             library.LGBM_BoosterPredictForMat(
-                *(self._handle, where, _FLOAT64, rows, columns, 1, _NORMAL, 0, _ALL, options, byref(length), into)
+                *(self._handle, where, _FLOAT64, rows, columns, 1, kind, 0, _ALL, options, byref(length), into)
             )
         )
         if length.value != out.size:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -74,6 +74,7 @@ _FLOATS = {
 # A split between what is there and what is missing has the threshold inf.
 _CHARACTERS = {b"threshold": b"0123456789 -+.einf"}
 _INT32 = 2**31
+DEEP = 512
 
 Array = NDArray[Any]
 Lines = dict[bytes, list[bytes]]
@@ -81,12 +82,14 @@ Lines = dict[bytes, list[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a model's text says of itself: matrix columns, trees, classes (1 unless multiclass), objective."""
+    """What a model's text says of itself: matrix columns, trees, classes (1 unless multiclass), objective, and how many
+    splits there are at most from a root to a leaf (`DEEP`: that many or more)."""
 
     features: int
     trees: int
     classes: int
     objective: str
+    depth: int = 0
 
 
 def strip(text: bytes) -> bytes:
@@ -105,8 +108,7 @@ def check(text: bytes) -> Shape:
     leaves = _integers(lines, b"num_leaves")
     categories = _integers(lines, b"num_cat")
     _singles(lines, leaves)
-    _nodes(lines, leaves, categories, shape.features)
-    return shape
+    return replace(shape, depth=_nodes(lines, leaves, categories, shape.features))
 
 
 def _fail(what: str) -> NoReturn:
@@ -225,8 +227,8 @@ def _singles(lines: Lines, leaves: Array) -> None:
             _fail(f"{key.decode()} is negative")
 
 
-def _nodes(lines: Lines, leaves: Array, categories: Array, features: int) -> None:
-    """The splits: features in range, decisions known, children a tree, categories within their bits."""
+def _nodes(lines: Lines, leaves: Array, categories: Array, features: int) -> int:
+    """The splits: features in range, decisions known, children a tree, categories within their bits; their depth."""
     inner = leaves - 1
     numbers = {key: _numbers(lines, key, inner) for key in _NODES}
     decision = numbers[b"decision_type"]
@@ -245,6 +247,7 @@ def _nodes(lines: Lines, leaves: Array, categories: Array, features: int) -> Non
     if not np.array_equal(numbers[b"threshold"][categorical], _ranges(categories)):
         _fail("threshold of a categorical split is not its number")
     _bits(lines, categories[categories > 0])
+    return _depth(numbers[b"left_child"], numbers[b"right_child"], inner)
 
 
 def _ranges(lengths: Array) -> Array:
@@ -274,6 +277,18 @@ def _children(left: Array, right: Array, leaves: Array) -> None:
     root = node == 0
     if (nodes[root] != 0).any() or (nodes[~root] != 1).any() or (tips[np.repeat(leaves, leaves) > 1] != 1).any():
         _fail("the children are not a tree")
+
+
+def _depth(left: Array, right: Array, inner: Array) -> int:
+    """The splits from a root to its farthest leaf, of children that are trees; counted up to DEEP."""
+    start = np.repeat(np.cumsum(inner) - inner, inner)
+    level = (np.cumsum(inner) - inner)[inner > 0]
+    depth = 0
+    while len(level) and depth < DEEP:
+        depth += 1
+        children = np.concatenate([start[level] + side[level] for side in (left, right)])
+        level = children[np.concatenate([left[level] >= 0, right[level] >= 0])]
+    return depth
 
 
 def _bits(lines: Lines, categories: Array) -> None:

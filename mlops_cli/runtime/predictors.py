@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,31 @@ class Predictor(Protocol):
         An answer's `measured` is for the log alone. With a shorter way for a single row. rows.RequestError when a row
         does not fit the signature.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why n rows were answered as they were.
+
+    Of a table `values` has shape (n, k): what each of `columns` adds to the raw score, the last of them (`BASE`) being
+    what it is without any; a row adds up to its raw score. Of images `columns` is None, and `values` are the heat maps
+    of `occlusion.saliency`, shape (n, rows, columns).
+    """
+
+    values: NDArray[Any]
+    columns: Sequence[str] | None = None
+
+
+BASE = "(base)"
+"""What stands in the place of a column for the mean raw score."""
+
+
+@runtime_checkable
+class Explainer(Protocol):
+    """A loaded model that can say why."""
+
+    def explain(self, batch: Batch) -> Explanation:
+        """Why the rows of a batch are answered as they are; RequestError for an image that cannot be decoded."""
 
 
 def load(directory: Path, threads: int = 1) -> Predictor:

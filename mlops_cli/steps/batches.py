@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
 from mlops_cli.errors import InputUnusable, SchemaMismatch
@@ -68,9 +69,14 @@ def check(signature: Signature, schema: pl.Schema, name: str) -> list[str]:
     return [column for column in schema.names() if column not in taken]
 
 
+def image_column(signature: Signature) -> str | None:
+    """The column of images that the model takes; None when it takes none."""
+    return next((column.name for column in signature.columns if column.type == "image"), None)
+
+
 def rows_for(signature: Signature) -> int:
     """Rows of a batch at most: few of images, whose bytes would fill the memory."""
-    return IMAGE_ROWS if any(column.type == "image" for column in signature.columns) else ROWS
+    return ROWS if image_column(signature) is None else IMAGE_ROWS
 
 
 def batches(
@@ -95,12 +101,18 @@ def batch(frame: pl.DataFrame, signature: Signature, name: str = "the table") ->
     return {column.name: _column(column, frame[column.name].alias("value"), name) for column in signature.columns}
 
 
-def predict(predictor: Predictor, batch: Batch, name: str, before: int = 0) -> Prediction:
-    """The answers for a batch of the table `name`, `before` rows into it; InputUnusable for a row with a bad value."""
+def predict(
+    predictor: Predictor, batch: Batch, name: str, before: int = 0, places: NDArray[np.int64] | None = None
+) -> Prediction:
+    """The answers for a batch of the table `name`, `before` rows into it, or of its rows `places`.
+
+    InputUnusable for a row with a bad value.
+    """
     try:
         return predictor.predict(batch)
     except RequestError as error:
-        row = "" if error.row is None else f"row {before + error.row}: "
+        place = None if error.row is None else before + error.row if places is None else places[error.row]
+        row = "" if place is None else f"row {place}: "
         raise InputUnusable(f"{name}: {row}{error.message}", "mlops validate leaves out what is not sound") from None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ from mlops_cli.metrics import gate, wording
 from mlops_cli.metrics.base import CLASS, Measurements, Metric
 from mlops_cli.metrics.gate import Gate, Judgement
 from mlops_cli.reports import charts
+from mlops_cli.reports.html import Section
 from mlops_cli.runtime import signature as signatures
-from mlops_cli.steps import evaluate_measure, evaluate_page, evaluate_rows, memo, references, tables
+from mlops_cli.runtime.signature import Signature
+from mlops_cli.steps import batches, evaluate_measure, evaluate_page, evaluate_rows, memo, references, tables
 from mlops_cli.steps.context import Context
+from mlops_cli.steps.evaluate_rows import Answers
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
 from mlops_cli.steps.references import Given, Resolved
 from mlops_cli.steps.split_certificate import FILE as CERTIFICATE
@@ -27,7 +30,16 @@ from mlops_cli.store.artefact import Artefact
 from mlops_cli.store.manifest import Input
 
 METRICS, PREDICTIONS, PAGE = "metrics.json", "predictions.parquet", "report.html"
-_LIBRARIES = ("lightgbm", "numpy", "polars", "polars-runtime-32", "pyarrow", "vl-convert-python")
+_LIBRARIES = (
+    "lightgbm",
+    "numpy",
+    "onnxruntime",
+    "pillow",
+    "polars",
+    "polars-runtime-32",
+    "pyarrow",
+    "vl-convert-python",
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,8 @@ class Options:
     """On what to measure (None: the test part of the split that the model was trained on), and how to judge.
 
     `against` is the champion that gates compare with: it is measured on the same rows. `by` are columns of which
-    each level is measured too. `point` compares values alone.
+    each level is measured too. `point` compares values alone. `explain` shows on the page where a model of images
+    looked when it was wrong.
     """
 
     data: Given | None = None
@@ -44,6 +57,7 @@ class Options:
     by: Sequence[str] = ()
     against: str | None = None
     seed: int = 0
+    explain: bool = False
 
 
 def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome:
@@ -58,9 +72,12 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     if CLASS in options.by:
         raise Usage(f"--by {CLASS}: {CLASS!r} means the classes in gates", "rename the column with mlops ingest --sql")
     model = references.resolve(ctx, given, "model")
+    pictures = batches.image_column(signatures.decode(model.artefact.read(signatures.FILE))) is not None
+    if options.explain and not pictures:
+        raise Usage("evaluate --explain is for models of images", "of tables: mlops predict MODEL DATA --explain")
     rows = _data(ctx, model.artefact, options.data)
-    compares = options.against is not None and rows.once
-    with tables.replayable(rows) if compares else contextlib.nullcontext(rows) as table:
+    twice = options.against is not None or pictures
+    with tables.replayable(rows) if twice else contextlib.nullcontext(rows) as table:
         champion = _champion(ctx, table, gates, options)
         job = _job(ctx, model, table, options, gates, champion)
         return memo.perform(ctx, job, output)
@@ -75,7 +92,7 @@ def _job(
     champion: Sequence[Metric] | None,
 ) -> Job:
     """Measuring one model on one table, and judging what was measured."""
-    key = None if table.key is None else [model.artefact.id, table.key, list(options.by), options.seed]
+    key = None if table.key is None else [model.artefact.id, table.key, list(options.by), options.seed, options.explain]
 
     def build(payload: Path, _: Path) -> Contents:
         return _build(ctx, model, table, options, payload)
@@ -95,16 +112,30 @@ def _build(ctx: Context, model: Resolved, table: Table, options: Options, payloa
     measured = evaluate_measure.measure(answers, signature, seed=options.seed, model=model.artefact.id, data=data)
     (payload / METRICS).write_bytes(msgspec.json.format(msgspec.json.encode(measured), indent=1) + b"\n")
     tables.write_table(evaluate_rows.predictions(answers), payload, PREDICTIONS)
-    (payload / PAGE).write_text(evaluate_page.render(measured, answers), encoding="utf-8")
+    pictures = _pictures(ctx, model, table, signature, answers, options.explain)
+    (payload / PAGE).write_text(evaluate_page.render(measured, answers, pictures), encoding="utf-8")
     rows = len(answers.actual)
     notes = [f"{rows + answers.dropped:,} rows in = {rows:,} measured + {answers.dropped:,} without {signature.target}"]
     strange = answers.levels[len(signature.classes or []) :]
     if strange:
         notes.append(f"the model does not know {', '.join(strange[:8])}: rows of these classes count as errors")
     params: dict[str, Any] = {"by": list(options.by)} if options.by else {}
+    if options.explain:
+        params["explain"] = True
     if table.commands:
         params["stream"] = table.commands
     return Contents("evaluation", [model.input, *table.inputs], params, options.seed, notes=tuple(notes))
+
+
+def _pictures(
+    ctx: Context, model: Resolved, table: Table, signature: Signature, answers: Answers, explained: bool
+) -> list[Section]:
+    """What a page about images shows of them."""
+    if batches.image_column(signature) is None:
+        return []
+    from mlops_cli.steps import evaluate_pictures  # needs Pillow, which tables do without
+
+    return evaluate_pictures.sections(ctx, model.artefact.path, table, signature, answers, explained=explained)
 
 
 def _data(ctx: Context, model: Artefact, given: Given | None) -> Table:
@@ -143,7 +174,8 @@ def _champion(ctx: Context, table: Table, gates: Sequence[Gate], options: Option
             raise
         ctx.note(f"there is no {options.against} yet to compare with")
         return None
-    outcome = memo.perform(ctx, _job(ctx, found, table, options, (), None), Output())
+    plain = replace(options, explain=False)
+    outcome = memo.perform(ctx, _job(ctx, found, table, plain, (), None), Output())
     assert outcome.artefact is not None
     return outcome.artefact.json(METRICS, Measurements).metrics
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-
-from mlops_cli.metrics import ranking, shapes, wording
+from mlops_cli.metrics import shapes, wording
 from mlops_cli.metrics.base import CLASS, Measurements, Metric, text_of
-from mlops_cli.metrics.intervals import Floats
-from mlops_cli.reports import charts, html
+from mlops_cli.reports import html
 from mlops_cli.reports.html import Bar, Card, Cards, Cell, Columns, Figure, Matrix, Measure, Page, Section, Table, Text
+from mlops_cli.steps import evaluate_figures
 from mlops_cli.steps.evaluate_measure import counts
 from mlops_cli.steps.evaluate_rows import Answers
 
@@ -24,15 +22,15 @@ _SHOWN = 20  # levels of a slice
 _READABLE = 14  # a confusion matrix of more classes is told by its commonest errors
 
 
-def render(measured: Measurements, answers: Answers) -> str:
-    """The page as HTML. MissingExtra without vl-convert."""
+def render(measured: Measurements, answers: Answers, pictures: Sequence[Section] = ()) -> str:
+    """The page as HTML, `pictures` after what was taken for what. MissingExtra without vl-convert."""
     overall = {metric.name: metric for metric in measured.metrics if metric.column is None}
     cards = [_card(overall[name], measured) for name in HEADLINES[measured.task] if name in overall]
     sections = [Section("", [Cards(cards)])]
     if measured.task == "regression":
-        sections.append(_regression(answers, measured.target))
+        sections += [evaluate_figures.regression(answers, measured.target), *pictures]
     else:
-        sections += _classification(measured, answers)
+        sections += _classification(measured, answers, pictures)
     sections += [_slices(measured, overall, each.column, each.levels) for each in answers.slices]
     sections.append(_everything(overall))
     return html.render(
@@ -78,11 +76,13 @@ def _card(metric: Metric, measured: Measurements) -> Card:
     return Card(wording.title(metric.name), wording.value(metric), wording.interval(metric), about, bar)
 
 
-def _classification(measured: Measurements, answers: Answers) -> list[Section]:
+def _classification(measured: Measurements, answers: Answers, pictures: Sequence[Section]) -> list[Section]:
     """What was taken for what, and what the scores are worth."""
-    scores = _scores(answers, measured) if measured.task == "binary" else None
-    decision, more = scores or (None, [])
-    return [_confusion(answers, decision), *more, _classes(measured)]
+    if measured.task == "binary":
+        decision, more = evaluate_figures.scores(answers, measured) or (None, [])
+    else:
+        decision, more = None, evaluate_figures.confidence(answers, measured)
+    return [_confusion(answers, decision), *pictures, *more, _classes(measured)]
 
 
 def _confusion(answers: Answers, decision: Figure | None) -> Section:
@@ -99,55 +99,6 @@ def _confusion(answers: Answers, decision: Figure | None) -> Section:
     ]
     head = ("Actual", "Predicted", "Rows", "Of the actual class")
     return Section("Commonest errors", [Table(head, rows, frozenset({2, 3}))])
-
-
-def _scores(answers: Answers, measured: Measurements) -> tuple[Figure, list[Section]] | None:
-    """What the probabilities of a binary model are worth; None when one of the classes has no rows."""
-    assert measured.positive is not None
-    index = answers.labels.index(measured.positive)
-    truth = np.asarray(answers.actual == index)
-    if answers.proba is None or truth.all() or not truth.any():
-        return None
-    score = np.ascontiguousarray(answers.proba[:, index])
-    false, true, precision = ranking.curve(ranking.ranking(score, truth))
-    known = shapes.calibration(score, truth)
-    at, edges = np.linspace(0.0, 1.0, 101), np.linspace(0.0, 1.0, 41)
-    name, other = (f"{measured.target}={answers.levels[place]}" for place in (index, 1 - index))
-    half = shapes.shares(score[truth]), shapes.shares(score[~truth])
-    decision = Figure(
-        charts.thresholds(_list(at), *shapes.rates(score, truth, at), 0.5), "Another threshold",
-        "What precision and recall would be with it; the dashed line is the one in use.",
-    )  # fmt: skip
-    ordered = [
-        Figure(charts.roc(_list(false), _list(true)), "ROC curve",
-               f"How many rows of {name} are found for how many false alarms. The dashed line is guessing."),
-        Figure(charts.precision_recall(_list(true), _list(precision), float(truth.mean())), "Precision and recall",
-               "What share of the alarms is right when so many are found. The dashed line is to name every row."),
-    ]  # fmt: skip
-    probable = [
-        Figure(charts.calibration(_list(known.predicted), _list(known.observed)), "Calibration",
-               "On the dashed line a probability of 0.3 comes true in 3 of 10 rows."),
-        Figure(charts.scores(_list(edges), _list(half[0]), _list(half[1]), (name, other), 0.5), "Scores by what was so",
-               "The further apart, the better. The dashed line is the threshold."),
-    ]  # fmt: skip
-    return decision, [Section("Ranking", [Columns(ordered)]), Section("Probabilities", [Columns(probable)])]
-
-
-def _regression(answers: Answers, target: str) -> Section:
-    actual, predicted = answers.actual.astype(np.float64), answers.predicted.astype(np.float64)
-    edges, cells = shapes.density(predicted, actual)
-    error = predicted - actual
-    bins, heights = shapes.histogram(error)
-    figures = [
-        Figure(charts.density(edges, cells, (f"predicted {target}", f"actual {target}")), "Predicted and actual",
-               "Darker cells hold more rows, the edges all beyond. On the dashed line the prediction is right."),
-        Figure(charts.histogram(bins, heights, "predicted minus actual", 0.0), "Errors",
-               "Left of the dashed line the prediction is too low. The farthest 1 % of rows are in the end bars."),
-    ]  # fmt: skip
-    shares = (0.05, 0.25, 0.5, 0.75, 0.95)
-    head = ("Share of the rows", *(f"{share:.0%}" for share in shares))
-    below: list[Cell] = ["predicted minus actual is below", *(f"{x:,.4g}" for x in np.quantile(error, shares))]
-    return Section("Right and wrong", [Columns(figures), Table(head, [below], frozenset(range(1, 6)))])
 
 
 def _classes(measured: Measurements) -> Section:
@@ -222,7 +173,3 @@ def _everything(overall: dict[str, Metric]) -> Section:
         for name, metric in overall.items()
     ]
     return Section("All metrics", [Table(("Metric", "Value", "95 % interval", "Meaning"), rows, frozenset({1, 2}))])
-
-
-def _list(values: Floats) -> list[float]:
-    return [float(value) for value in values]

@@ -40,6 +40,8 @@ class Answers:
 
     Of a regression `actual` and `predicted` are (rows,) values; else codes into `labels`, which are the model's
     classes and then those that only the data has, and `proba` is (rows, classes). `dropped` rows had no value.
+    Of images, `places` are the rows' numbers in the data, and `found` has what they are found again by: the column
+    `path` and the model's context (camera, time), as far as the data has them.
     """
 
     actual: NDArray[np.generic]
@@ -48,6 +50,8 @@ class Answers:
     labels: list[Label]
     dropped: int
     slices: list[Slice] = field(default_factory=list)
+    places: Ints | None = None
+    found: pl.DataFrame | None = None
 
     @property
     def levels(self) -> list[str]:
@@ -61,6 +65,8 @@ class _Parts:
 
     actual: list[pl.Series] = field(default_factory=list)
     levels: list[pl.DataFrame] = field(default_factory=list)
+    found: list[pl.DataFrame] = field(default_factory=list)
+    places: list[Ints] = field(default_factory=list)
     values: list[NDArray[np.generic]] = field(default_factory=list)
     proba: list[Floats] = field(default_factory=list)
     seen: int = 0
@@ -81,6 +87,7 @@ def collect(ctx: Context, model: Path, table: Table, signature: Signature, by: S
         )
     actual, labels = _truth(pl.concat(parts.actual), signature, table.name)
     levels = pl.concat(parts.levels) if by else pl.DataFrame()
+    pictures = batches.image_column(signature) is not None
     return Answers(
         actual=actual,
         predicted=np.concatenate(parts.values).astype(np.float64 if signature.classes is None else np.int64),
@@ -88,21 +95,25 @@ def collect(ctx: Context, model: Path, table: Table, signature: Signature, by: S
         labels=labels,
         dropped=parts.seen - rows,
         slices=[_slice(levels[column]) for column in by],
+        places=np.concatenate(parts.places) if pictures else None,
+        found=pl.concat(parts.found) if pictures else None,
     )
 
 
 def predictions(answers: Answers) -> pl.LazyFrame:
-    """The table `predictions.parquet`: actual, prediction, and the probabilities of the model's classes."""
+    """The table `predictions.parquet`: of images what they are found again by; actual, prediction, and the
+    probabilities of the model's classes."""
+    columns = [] if answers.found is None else list(answers.found)
     if answers.proba is None:
-        return pl.LazyFrame({"actual": answers.actual, "prediction": answers.predicted})
+        columns += [pl.Series("actual", answers.actual), pl.Series("prediction", answers.predicted)]
+        return pl.LazyFrame(columns)
     labels = pl.Series(answers.labels)
-    return pl.LazyFrame(
-        {
-            "actual": labels.gather(pl.Series(answers.actual)),
-            "prediction": labels.gather(pl.Series(answers.predicted)),
-            "proba": pl.Series(answers.proba).arr.to_list(),
-        }
-    )
+    columns += [
+        labels.gather(pl.Series(answers.actual)).alias("actual"),
+        labels.gather(pl.Series(answers.predicted)).alias("prediction"),
+        pl.Series("proba", answers.proba).arr.to_list(),
+    ]
+    return pl.LazyFrame(columns)
 
 
 def _predict(ctx: Context, model: Path, table: Table, signature: Signature, by: Sequence[str]) -> _Parts:
@@ -111,9 +122,15 @@ def _predict(ctx: Context, model: Path, table: Table, signature: Signature, by: 
     _check_column(schema, signature.target, ", the target", table.name)
     for column in by:
         _check_column(schema, column, "", table.name)
+        if schema[column].is_nested() or schema[column] == pl.Binary:
+            raise SchemaMismatch(
+                f"{table.name}: column {column} has no levels to measure by", "--by takes plain columns"
+            )
     batches.check(signature, schema, table.name)
     predictor = predictors.load(model, processors.count())
-    wanted = list(dict.fromkeys([*signature.names, signature.target, *by]))
+    finding = _finding(signature, schema)
+    context = [column.name for column in signature.context if column.name in finding]
+    wanted = list(dict.fromkeys([*signature.names, signature.target, *by, *context]))
     has_value = _has_value(signature.target, schema[signature.target])
     parts = _Parts()
     with tables.reading(table.name):
@@ -122,15 +139,33 @@ def _predict(ctx: Context, model: Path, table: Table, signature: Signature, by: 
         frames = table.frame.select(map(exactly, wanted)).collect_batches(chunk_size=size, maintain_order=True)
         for frame in batches.sliced(frames, size):
             kept = frame.filter(has_value)
+            places = parts.seen + np.flatnonzero(frame.select(has_value).to_series().to_numpy())
             parts.seen += frame.height
+            parts.places.append(places)
             parts.actual.append(kept[signature.target])
             parts.levels.append(kept.select(map(exactly, by)))
+            parts.found.append(kept.select(finding.values()))
             if kept.height:
-                answer = batches.predict(predictor, batches.batch(kept, signature, table.name), table.name)
+                answer = batches.predict(
+                    predictor, batches.batch(kept, signature, table.name), table.name, places=places
+                )
                 parts.values.append(answer.values)
                 parts.proba += [] if answer.proba is None else [answer.proba]
             ctx.progress("evaluate", parts.seen, total)
     return parts
+
+
+def _finding(signature: Signature, schema: pl.Schema) -> dict[str, pl.Expr]:
+    """What the row of an image is found again by, by name; nothing for other models."""
+    image = batches.image_column(signature)
+    if image is None:
+        return {}
+    taken = (signature.target, "actual", "prediction", "proba")
+    context = [column.name for column in signature.context if column.name in schema and column.name not in taken]
+    found = {name: exactly(name) for name in context}
+    if isinstance(schema[image], pl.Struct) and "path" not in found:
+        found = {"path": exactly(image).struct.field("path").alias("path"), **found}
+    return found
 
 
 def _check_column(schema: pl.Schema, column: str, what: str, name: str) -> None:

@@ -16,7 +16,7 @@ from mlops_cli.errors import UnknownColumn, Usage
 from mlops_cli.runtime import predictors
 from mlops_cli.runtime.predictors import Prediction, Predictor
 from mlops_cli.runtime.signature import Signature
-from mlops_cli.steps import batches, memo, processors, references, tables
+from mlops_cli.steps import batches, explain, memo, processors, references, tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
 from mlops_cli.steps.references import Given, Resolved
@@ -25,16 +25,18 @@ from mlops_cli.steps.tables import Table
 from mlops_cli.store.artefact import Artefact
 
 ALL = "*"
-_ANSWER = ("prediction", "proba")
+_ANSWER = ("prediction", "proba", explain.COLUMN)
 
 
 @dataclass(frozen=True)
 class Options:
-    """`proba`: the probabilities too; `keep`: columns of the table that go with the answers, `*` all of them."""
+    """`proba`: the probabilities too; `keep`: columns of the table that go with the answers, `*` all of them;
+    `explain`: why each row is answered so."""
 
     proba: bool = False
     keep: Sequence[str] = ()
     batch_rows: int = batches.ROWS
+    explain: bool = False
 
 
 @dataclass
@@ -63,19 +65,20 @@ def run(ctx: Context, model: Given, data: Given, options: Options, output: Outpu
     those of references and of loading a model.
     """
     found, table = _opened(ctx, model, data, options)
-    key = None if table.key is None else [found.artefact.id, table.key, options.proba, list(options.keep)]
+    asked = [options.proba, list(options.keep), options.explain]
+    key = None if table.key is None else [found.artefact.id, table.key, *asked]
 
     def build(payload: Path, rejects: Path) -> Contents:
         work = _work(ctx, found, table, options)
         written = tables.write_table(work.frame, payload)
-        params = {"proba": options.proba, "keep": list(options.keep)}
+        params = {"proba": options.proba, "keep": list(options.keep), "explain": options.explain}
         if table.commands:
             params["stream"] = table.commands
         inputs = [found.input, *table.inputs]
         notes = (*work.notes, _balance(work.counts.rows, written.rows))
         return Contents("predictions", inputs, params, schema=written.schema, notes=notes)
 
-    libraries = ("lightgbm", "numpy", "polars", "polars-runtime-32", "pyarrow")
+    libraries = ("lightgbm", "numpy", "onnxruntime", "pillow", "polars", "polars-runtime-32", "pyarrow")
     return memo.perform(ctx, Job("predict", key, libraries, build, measured=_measured), output)
 
 
@@ -103,12 +106,14 @@ def _work(ctx: Context, found: Resolved, table: Table, options: Options) -> _Wor
     """The answers as a lazy frame, checked against the table's schema before any row is read."""
     predictor = predictors.load(found.artefact.path, processors.count())
     signature = predictor.signature
+    if options.explain:
+        explain.explainer(predictor)
     schema = tables.schema_of(table.frame, table.name)
     ignored = batches.check(signature, schema, table.name)
     keep = _kept(options.keep, schema, table.name)
     ignored = [name for name in ignored if name not in keep]
     notes = []
-    if ignored:
+    if ignored and batches.image_column(signature) is None:  # a table of images always has more
         more = f" and {len(ignored) - 8} more" if len(ignored) > 8 else ""
         notes.append(f"columns that the model does not take are ignored: {', '.join(ignored[:8])}{more}")
     counts = _Counts()
@@ -140,6 +145,8 @@ class _Answers:
         schema: dict[str, Any] = {**kept, "prediction": _dtype(signature)}
         if self.options.proba and signature.classes is not None:
             schema["proba"] = pl.List(pl.Float64)
+        if self.options.explain:
+            schema[explain.COLUMN] = explain.dtype(signature)
         return register_io_source(self._frames, schema=schema, validate_schema=False)
 
     def _frames(
@@ -151,6 +158,8 @@ class _Answers:
         with tables.reading(self.name):
             for part, batch in batches.batches(self.frame, signature, self.name, self.options.batch_rows):
                 answers = self._columns(batches.predict(self.predictor, batch, self.name, self.counts.rows))
+                if self.options.explain:
+                    answers.append(explain.series(explain.explainer(self.predictor).explain(batch)))
                 made = pl.DataFrame([*(part[name] for name in self.keep), *answers])
                 self.counts.rows += part.height
                 self.ctx.progress("predict", self.counts.rows, self.counts.total)

@@ -133,6 +133,8 @@ def _inputs(story: Story) -> Section:
         rows.append(
             [column.name, column.type, "no" if column.nullable else "yes", use.use if use else None, Text(detail)]
         )
+    for column in story.signature.context:
+        rows.append([column.name, column.type, "no", None, Text("logged with an answer, not seen by the model")])
     blocks: list[Block] = [Table(["column", "type", "required", "used as", "detail"], rows)]
     if story.features and story.features.dropped:
         blocks.append(Table(["left out", "why"], [[one.name, Text(one.reason)] for one in story.features.dropped]))
@@ -142,7 +144,9 @@ def _inputs(story: Story) -> Section:
         answer = f"{story.signature.target}: {', '.join(text_of(label) for label in classes[:_CLASSES])}"
         if story.signature.positive is not None:
             answer += f"; positive is {text_of(story.signature.positive)}"
-    return Section("Inputs and answer", blocks, f"It answers {answer}.")
+    measured = ", ".join(column.name for column in story.signature.measured)
+    instead = f" Of each image these are logged in its place: {measured}." if measured else ""
+    return Section("Inputs and answer", blocks, f"It answers {answer}.{instead}")
 
 
 def _training(story: Story) -> Section:

@@ -17,6 +17,7 @@ RATIOS = frozenset({"precision", "recall", "f1", "accuracy", "balanced_accuracy"
     "roc_auc",
     "average_precision",
     "brier",
+    "ece",
 }
 _HELP = {
     "mlops_model_info": "The model version that was watched; always 1.",

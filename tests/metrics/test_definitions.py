@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
+from test_calibration import by_definition
 
 from mlops_cli.metrics import classification, regression
 from mlops_cli.metrics.base import CLASS, Measurements, Metric, metric, text_of
@@ -35,6 +36,7 @@ def binary_truth(y, p, s):
         "average_precision": sk.average_precision_score(y, s),
         "log_loss": sk.log_loss(y, s, labels=[0, 1]),
         "brier": sk.brier_score_loss(y, s),
+        "ece": by_definition(s, y == 1),
         "rows": len(y),
     }
 
@@ -90,6 +92,8 @@ def test_multiclass(rows, classes):
         "balanced_accuracy": sk.balanced_accuracy_score(y, p),
         "mcc": sk.matthews_corrcoef(y, p),
         "log_loss": sk.log_loss(y, proba),
+        "brier": ((proba - np.eye(classes)[y]) ** 2).sum(axis=1).mean() / 2,
+        "ece": by_definition(proba.max(axis=1), y == p),
         "roc_auc": sk.roc_auc_score(y, proba, multi_class="ovr"),
         "rows": rows,
     }

@@ -1,5 +1,6 @@
 """Pages: everything escaped, nothing from elsewhere, the same bytes again, and no complaint from a real browser."""
 
+import io
 import re
 import shutil
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mlops_cli.errors import MissingExtra
 from mlops_cli.reports import charts, html
@@ -23,6 +25,7 @@ from mlops_cli.reports.html import (
     Table,
     Text,
 )
+from mlops_cli.reports.pictures import Picture, Pictures
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import evaluate_measure, evaluate_page
 from mlops_cli.steps.evaluate_rows import Answers, Slice
@@ -34,6 +37,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def everywhere(text):
     """A page with a text in every place that takes one."""
     figure = Figure(charts.histogram([0.0, 1.0, 2.0], [3, 4], text, 1.0), text, text)
+    pictures = Pictures([Picture([b"jpeg"], text, [text])], text, text)
     table = Table(
         (text, text, text), [(text, Measure(text, text, Bar(0.5, 0.4, 0.6, mark=0.1)), Text(text)), (text, None, 3)]
     )
@@ -41,6 +45,7 @@ def everywhere(text):
         Cards([Card(text, text, text, text, Bar(1, 0, 2))]),
         Columns([figure, Matrix([text], [[1]], text, text)]),
         table,
+        pictures,
     ]
     return html.render(Page(text, text, [(text, text)], [Section(text, blocks, text)], [text]))
 
@@ -56,7 +61,7 @@ def evaluation(task):
         signature = Signature("lightgbm", "regression", EVIL, [])
     else:
         labels = (
-            [False, True] if task == "binary" else [EVIL, *(f"c{code}" for code in range(3 if task == "few" else 20))]
+            [False, True] if task == "binary" else [EVIL, *(f"c{code}" for code in range(20 if task == "many" else 3))]
         )
         actual = rng.integers(0, len(labels), rows)
         proba = rng.random((rows, len(labels))) + np.eye(len(labels))[actual]
@@ -64,7 +69,16 @@ def evaluation(task):
         answers = Answers(actual, proba.argmax(axis=1), proba, labels, 0, where)
         positive = True if task == "binary" else None
         signature = Signature("lightgbm", "binary" if positive else "multiclass", EVIL, [], labels, positive)
-    return evaluate_page.render(evaluate_measure.measure(answers, signature, seed=0, model="sha256:ab"), answers)
+    seen = photographs() if task == "images" else []
+    return evaluate_page.render(evaluate_measure.measure(answers, signature, seed=0, model="sha256:ab"), answers, seen)
+
+
+def photographs():
+    """A section of pictures in two views, with names as bad as any."""
+    file = io.BytesIO()
+    Image.fromarray(np.arange(3072, dtype=np.uint8).reshape(32, 32, 3)).save(file, "JPEG")
+    shown = [Picture([file.getvalue()] * 2, EVIL, [EVIL, "x" * 300])] * 9
+    return [Section(EVIL, [Pictures(shown), Columns([Pictures(shown, EVIL), Pictures(shown[:1])])])]
 
 
 @pytest.mark.parametrize("task", ["binary", "few", "many", "regression"])
@@ -80,7 +94,7 @@ def test_evaluation_pages_are_safe_and_repeat_themselves(task):
 
 def test_every_text_is_escaped():
     page = everywhere(EVIL)
-    assert "<script" not in page and "<img" not in page
+    assert "<script" not in page and page.count("<img") == 1 and "<img src" not in page
     assert page.count("&lt;script&gt;") >= 20
 
 
@@ -114,7 +128,7 @@ def test_without_vl_convert_the_extra_is_named(monkeypatch):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-@pytest.mark.parametrize("task", ["binary", "few", "regression"])
+@pytest.mark.parametrize("task", ["binary", "few", "images", "regression"])
 def test_a_browser_shows_it_without_a_word(task, tmp_path: Path):
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = tmp_path / "page.html"
@@ -131,10 +145,12 @@ def test_a_browser_shows_it_without_a_word(task, tmp_path: Path):
         tab.on("request", lambda request: asked.append(request.url))
         tab.goto(path.as_uri())
         assert tab.title().startswith(EVIL)
-        assert tab.locator("figure").count() == {"binary": 6, "few": 1, "regression": 2}[task]
+        assert tab.locator("figure").count() == {"binary": 6, "few": 3, "images": 3, "regression": 2}[task]
         assert tab.evaluate("document.scripts.length") == 0
+        sizes = tab.evaluate("[...document.images].map(image => [image.naturalWidth, image.width])")
+        assert sizes == [[32, 112]] * (38 if task == "images" else 0)
         tab.set_viewport_size({"width": 390, "height": 800})
         assert tab.evaluate("document.documentElement.scrollWidth") <= 391
         browser.close()
     assert said == []
-    assert asked == [path.as_uri()]
+    assert [url for url in asked if not url.startswith("data:image/jpeg")] == [path.as_uri()]

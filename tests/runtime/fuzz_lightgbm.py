@@ -156,6 +156,8 @@ def attempt(text, unchecked):
         model = Booster(text, shape.classes)
         model.single(shape.features).predict()
         model.predict(values, 1)
+        if shape.depth < lightgbm_text.DEEP:
+            model.contributions(values, 1)
     except Integrity:
         return "library"
     return "answered"

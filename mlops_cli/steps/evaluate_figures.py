@@ -1,0 +1,93 @@
+"""The charts of an evaluation: what probabilities are worth, and how the errors of a regression lie."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlops_cli.metrics import ranking, shapes, wording
+from mlops_cli.metrics.base import Measurements, Metric
+from mlops_cli.metrics.intervals import Floats
+from mlops_cli.reports import charts
+from mlops_cli.reports.html import Cell, Columns, Figure, Section, Table
+from mlops_cli.steps.evaluate_rows import Answers
+
+
+def scores(answers: Answers, measured: Measurements) -> tuple[Figure, list[Section]] | None:
+    """What the probabilities of a binary model are worth; None when one of the classes has no rows."""
+    assert measured.positive is not None
+    index = answers.labels.index(measured.positive)
+    truth = np.asarray(answers.actual == index)
+    if answers.proba is None or truth.all() or not truth.any():
+        return None
+    score = np.ascontiguousarray(answers.proba[:, index])
+    false, true, precision = ranking.curve(ranking.ranking(score, truth))
+    known = shapes.calibration(score, truth)
+    at, edges = np.linspace(0.0, 1.0, 101), np.linspace(0.0, 1.0, 41)
+    name, other = (f"{measured.target}={answers.levels[place]}" for place in (index, 1 - index))
+    half = shapes.shares(score[truth]), shapes.shares(score[~truth])
+    decision = Figure(
+        charts.thresholds(_list(at), *shapes.rates(score, truth, at), 0.5), "Another threshold",
+        "What precision and recall would be with it; the dashed line is the one in use.",
+    )  # fmt: skip
+    ordered = [
+        Figure(charts.roc(_list(false), _list(true)), "ROC curve",
+               f"How many rows of {name} are found for how many false alarms. The dashed line is guessing."),
+        Figure(charts.precision_recall(_list(true), _list(precision), float(truth.mean())), "Precision and recall",
+               "What share of the alarms is right when so many are found. The dashed line is to name every row."),
+    ]  # fmt: skip
+    probable = [
+        Figure(charts.calibration(_list(known.predicted), _list(known.observed)), "Calibration",
+               f"On the dashed line a probability of 0.3 comes true in 3 of 10 rows.{_error(measured)}"),
+        Figure(charts.scores(_list(edges), _list(half[0]), _list(half[1]), (name, other), 0.5), "Scores by what was so",
+               "The further apart, the better. The dashed line is the threshold."),
+    ]  # fmt: skip
+    return decision, [Section("Ranking", [Columns(ordered)]), Section("Probabilities", [Columns(probable)])]
+
+
+def confidence(answers: Answers, measured: Measurements) -> list[Section]:
+    """What the confidence of a model of several classes is worth; nothing without probabilities."""
+    if answers.proba is None:
+        return []
+    right = np.asarray(answers.actual == answers.predicted)
+    sure = np.minimum(answers.proba.max(axis=1), 1.0)
+    known = shapes.calibration(sure, right)
+    edges = np.linspace(0.0, 1.0, 41)
+    half = shapes.shares(sure[right]), shapes.shares(sure[~right])
+    names = ("confidence in the predicted class", "share that is right")
+    figures = [
+        Figure(charts.calibration(_list(known.predicted), _list(known.observed), names), "Calibration",
+               f"On the dashed line 3 of 10 rows with a confidence of 0.3 are right.{_error(measured)}"),
+        Figure(charts.scores(_list(edges), _list(half[0]), _list(half[1]), ("right", "wrong"), None, names[0]),
+               "Confidence, right and wrong", "The further apart, the more the confidence tells."),
+    ]  # fmt: skip
+    return [Section("Probabilities", [Columns(figures)])]
+
+
+def _error(measured: Measurements) -> str:
+    """The expected calibration error in words."""
+    found: list[Metric] = [one for one in measured.metrics if one.name == "ece" and one.column is None]
+    if not found or found[0].value is None:
+        return ""
+    return f" Expected calibration error {wording.value(found[0])} {wording.interval(found[0])}."
+
+
+def regression(answers: Answers, target: str) -> Section:
+    """Predictions against what was so, and the errors."""
+    actual, predicted = answers.actual.astype(np.float64), answers.predicted.astype(np.float64)
+    edges, cells = shapes.density(predicted, actual)
+    error = predicted - actual
+    bins, heights = shapes.histogram(error)
+    figures = [
+        Figure(charts.density(edges, cells, (f"predicted {target}", f"actual {target}")), "Predicted and actual",
+               "Darker cells hold more rows, the edges all beyond. On the dashed line the prediction is right."),
+        Figure(charts.histogram(bins, heights, "predicted minus actual", 0.0), "Errors",
+               "Left of the dashed line the prediction is too low. The farthest 1 % of rows are in the end bars."),
+    ]  # fmt: skip
+    shares = (0.05, 0.25, 0.5, 0.75, 0.95)
+    head = ("Share of the rows", *(f"{share:.0%}" for share in shares))
+    below: list[Cell] = ["predicted minus actual is below", *(f"{x:,.4g}" for x in np.quantile(error, shares))]
+    return Section("Right and wrong", [Columns(figures), Table(head, [below], frozenset(range(1, 6)))])
+
+
+def _list(values: Floats) -> list[float]:
+    return [float(value) for value in values]

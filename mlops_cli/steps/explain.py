@@ -1,0 +1,42 @@
+"""Explanations as columns of a table, and the refusal where a model has none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from mlops_cli.errors import Usage
+from mlops_cli.runtime.predictors import Explainer, Explanation, Predictor
+from mlops_cli.runtime.signature import Signature
+from mlops_cli.steps import batches
+
+COLUMN = "explain"
+
+
+def explainer(predictor: Predictor) -> Explainer:
+    """The same model as one that can say why; Usage when it cannot."""
+    if not isinstance(predictor, Explainer):
+        family = predictor.signature.family
+        raise Usage(f"--explain: models of family {family} do not explain", "images and lightgbm models do")
+    return predictor
+
+
+def dtype(signature: Signature) -> Any:
+    """The type of the column `explain`: of images heat maps, of tables what each column adds."""
+    if batches.image_column(signature) is not None:
+        return pl.List(pl.List(pl.Float32))
+    return pl.List(pl.Struct({"column": pl.String, "contribution": pl.Float64}))
+
+
+def series(found: Explanation) -> pl.Series:
+    """An explanation as the column `explain`."""
+    if found.columns is None:
+        # What is below a millionth is noise of the arithmetic, which differs between processors.
+        return pl.Series(COLUMN, found.values.round(6).tolist(), dtype=pl.List(pl.List(pl.Float32)))
+    frame = pl.DataFrame({str(place): found.values[:, place] for place in range(len(found.columns))})
+    pairs = [
+        pl.struct(pl.lit(name).alias("column"), pl.col(str(place)).alias("contribution"))
+        for place, name in enumerate(found.columns)
+    ]
+    return frame.select(pl.concat_list(pairs).alias(COLUMN)).to_series()
