@@ -18,6 +18,7 @@ Answer = Literal["pass", "fail", "inconclusive"]
 FEWEST = 10
 """Below this many rows an interval is not worth the name, so no answer is drawn from one."""
 
+_ENDLESS = 1e6  # times as narrow an interval as this, nobody will ever have the rows for
 _SHAPE = re.compile(
     r"""\s*(?P<metric>[A-Za-z_][\w.]*)\s*
         (?:\[\s*(?P<column>[^\]=]*?)\s*(?:=(?P<level>[^\]]*))?\])?\s*
@@ -163,7 +164,7 @@ def _more_rows(metric: Metric, low: float, high: float, bound: float) -> int | N
     """Rows missing until the bound leaves the interval, if the value stays and the width shrinks with sqrt(n)."""
     distance = abs((metric.value or 0.0) - bound)
     half = (high if (metric.value or 0.0) < bound else low) - (metric.value or 0.0)
-    if distance == 0 or not math.isfinite(half / distance):
+    if distance == 0 or not abs(half / distance) < _ENDLESS:
         return None
     return max(1, math.ceil(metric.n * (half / distance) ** 2 * (1 - 1e-9)) - metric.n)
 
