@@ -76,7 +76,7 @@ def measure(
         compared = None if reference is None else reference.level(of.column, level)
         each = [
             *watch_drift.measure(part, compared, signature, tests),
-            *watch_columns.measure(part, signature),
+            *(one for one in watch_columns.measure(part, signature) if one.name == "mean"),
         ]
         found.append(Metric("rows", float(rows), None, None, rows, of.column, level))
         found += [filed(one, of.column, level) for one in each if one.column not in (None, of.column)]
