@@ -31,7 +31,7 @@ SIGNATURE = Signature(
 
 
 def seen(rows: int, seed: int, *, dark: str = "", turned: float = 0.0) -> pl.DataFrame:
-    """What is logged of rows: the camera `dark` looks into the night, `turned` moves one coordinate of the embedding."""
+    """What is logged: the camera `dark` looks into the night, `turned` moves one coordinate of the embedding."""
     rng = np.random.default_rng(seed)
     cameras = rng.choice(CAMERAS, rows)
     night = cameras == dark

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -134,7 +135,7 @@ def test_how_the_model_does_by_what_was_read(vehicles, cli):
     table = [one for one in told["telemetry"]["quarters"] if one["column"] == "temperature"]
     assert [one["level"] for one in table] == ["q1", "q2", "q3", "q4"]
     assert sum(one["rows"] for one in table) == told["telemetry"]["joined"] == 1200
-    for before, after in zip(table, table[1:], strict=False):
+    for before, after in pairwise(table):
         assert before["least"] <= before["greatest"] <= after["least"]
     assert table[3]["score"] < 0.6 < 0.9 < table[0]["score"]
     assert table[0]["confidence"] == metrics["mean_confidence", "temperature", "q1"]["value"]
@@ -146,7 +147,7 @@ def test_predictions_take_the_last_reading_of_their_own_device_not_an_old_or_a_l
     gap = datetime.now(UTC) - timedelta(hours=10)
     write([one for one in rows if datetime.strptime(one["time"], STAMP).replace(tzinfo=UTC) < gap])
     _, told, _ = look(cli, "readings.ndjson")
-    answered = np.array([n for n in range(1200)]) / 1200 * 20  # hours since the first
+    answered = np.arange(1200) / 1200 * 20  # hours since the first
     mine = (vehicles["camera"] == "north").to_numpy() & (answered < 10.25)
     assert told["telemetry"]["joined"] == pytest.approx(mine.sum(), abs=4)
     none = [one["rows"] for one in told["telemetry"]["quarters"] if one["level"] == watch_telemetry.NONE]
