@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from mlops_cli.commands import _options, _pipe
-
-Alerts = Annotated[
-    list[str] | None,
-    typer.Option("--alert", metavar="EXPR", help="A finding when it holds, such as 'precision<0.40'; several times."),
-]
+from mlops_cli.commands import _watch_flags as flags
 
 
 def main(
     ref: _options.Ref = None,
-    log: Annotated[
-        str, typer.Option("--log", metavar="DIR", help="The prediction log: the --log of mlops serve.")
-    ] = "",
-    actuals: Annotated[
-        str | None, typer.Option("--actuals", metavar="DATA", help="What came true: a table with the target's column.")
-    ] = None,
-    key: Annotated[
-        str | None, typer.Option("--key", metavar="COLUMN", help="The actuals' key; without it request_id (and row).")
-    ] = None,
-    reference: Annotated[
-        str | None, typer.Option("--reference", metavar="REF", help="Measure drift from this table, not from training.")
-    ] = None,
-    window: Annotated[
-        str, typer.Option("--window", metavar="LENGTH", help="How far back: 30m, 12h, 7d, 2w, all.")
-    ] = "7d",
-    alert: Alerts = None,
-    exec: Annotated[
-        str | None, typer.Option("--exec", metavar="CMD", help="Run this when an alert is told; see $MLOPS_ALERT.")
-    ] = None,
-    prom: Annotated[
-        str | None, typer.Option("--prom", metavar="FILE", help="Write a textfile for Prometheus' node_exporter.")
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option("-o", "--out", metavar="SERIES", help="The series; else watch/NAME@ALIAS/ by the registry."),
-    ] = None,
+    log: flags.Log = "",
+    actuals: flags.Actuals = None,
+    key: flags.Key = None,
+    reference: flags.Reference = None,
+    by: flags.By = None,
+    telemetry: flags.Readings = None,
+    telemetry_reference: flags.TelemetryReference = None,
+    telemetry_time: flags.TelemetryTime = None,
+    telemetry_device: flags.TelemetryDevice = None,
+    window: flags.Window = "7d",
+    alert: flags.Alerts = None,
+    notify: flags.Notify = None,
+    exec: flags.Exec = None,
+    cooldown: flags.Cooldown = None,
+    prom: flags.Prom = None,
+    out: flags.Series = None,
     registry: _options.Registry = None,
+    dry_run: _options.DryRun = False,
     json: _options.Json = False,
     quiet: _options.Quiet = False,
     verbose: _options.Verbose = False,
@@ -50,17 +33,23 @@ def main(
     """Judge a served model by its log and what really happened.
 
     Ends with 1 when an alert holds, 3 when one is inconclusive or no rows came, 6 while another run has the series,
-    8 when the command of --exec failed. An alert is told when it begins to hold, and again after 24 hours.
+    8 when --notify or --exec failed. An alert is told when it begins to hold, and again after 24 hours.
 
     \b
     mlops watch flights@production --log logs/ --actuals landed.parquet --alert 'precision<0.40' --exec 'make retrain'
     mlops watch flights@production --log logs/ --alert 'psi[distance]>0.2' --prom node_exporter/flights.prom
+    mlops watch vehicles@production --log logs/ --by camera --telemetry readings.ndjson \\
+      --alert 'psi[embedding]>0.2' --alert 'max[temperature]>80' --alert 'silent>30' --notify @owner.url
     """
     with _pipe.session("watch", json=json, quiet=quiet, verbose=verbose, force=False, registry=registry) as session:
         from mlops_cli.errors import Usage
         from mlops_cli.steps import watch
+        from mlops_cli.steps.watch_look import Sources
 
         if not log:
             raise Usage("--log is missing", "name the directory that mlops serve --log writes to")
-        options = watch.Options(log, actuals, key, reference, window, tuple(alert or ()), exec, prom)
+        readings = (telemetry, telemetry_reference, telemetry_time, telemetry_device)
+        sources = Sources(log, actuals, key, tuple(by or ()), *readings)
+        telling = (tuple(notify or ()), exec, cooldown)
+        options = watch.Options(sources, reference, window, tuple(alert or ()), *telling, prom, dry_run)
         session.finish(watch.run(session.context, session.given(ref), options, session.output(out)))

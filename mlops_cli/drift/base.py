@@ -65,9 +65,12 @@ class DriftTest(Protocol):
     def applies(self, reference: ColumnProfile) -> bool:
         """Can this kind of column be tested at all? (Levels, for one, have no order.)"""
 
-    def compare(self, reference: ColumnProfile, live: ColumnProfile, threshold: float | None = None) -> Drift:
+    def compare(
+        self, reference: ColumnProfile, live: ColumnProfile, threshold: float | None = None, error: float = 0.05
+    ) -> Drift:
         """The distance of `live`, which was counted in the edges or levels of `reference`, from it.
 
+        `error` is the chance that the interval is allowed to miss: 0.05 of a 95 % interval.
         Without rows on either side the statistic is 0 and the interval has no upper end: nothing is known.
         """
 

@@ -9,7 +9,6 @@ import numpy as np
 from mlops_cli.drift.base import ColumnProfile, Drift, settled, unknown
 
 THRESHOLD = 0.1
-_LEVEL = 0.05
 
 
 def applies(reference: ColumnProfile) -> bool:
@@ -17,14 +16,16 @@ def applies(reference: ColumnProfile) -> bool:
     return reference.levels is None
 
 
-def compare(reference: ColumnProfile, live: ColumnProfile, threshold: float | None = None) -> Drift:
+def compare(
+    reference: ColumnProfile, live: ColumnProfile, threshold: float | None = None, error: float = 0.05
+) -> Drift:
     """D = max |F(e) − G(e)| over the reference's edges, F and G the shares of present values below an edge.
 
     Missing values are left out. Between the edges the distance can be larger by at most the share of one bin, so D
     here is a lower bound of the exact one. The p-value is the limit 2 Σ (−1)ᵏ⁻¹ exp(−2 k² λ²) with
     λ = (√N + 0.12 + 0.11/√N)·D, N = nm/(n+m) (Stephens 1970), too large rather than too small on bins. The interval
-    is D ± (√(ln(2/β)/2n) + √(ln(2/β)/2m)) with β = 0.025: Dvoretzky–Kiefer–Wolfowitz with Massart's constant (1990)
-    for each side, so it covers at least 95 % whatever the distribution.
+    is D ± (√(ln(2/β)/2n) + √(ln(2/β)/2m)) with β = error / 2: Dvoretzky–Kiefer–Wolfowitz with Massart's constant (1990)
+    for each side, so it covers at least 1 − error whatever the distribution.
     """
     limit = THRESHOLD if threshold is None else threshold
     if reference.edges != live.edges:
@@ -34,7 +35,7 @@ def compare(reference: ColumnProfile, live: ColumnProfile, threshold: float | No
     if not n or not m:
         return unknown(limit)
     statistic = float(np.abs(expected / n - actual / m).max())
-    reach = math.sqrt(math.log(4 / _LEVEL) / 2)
+    reach = math.sqrt(math.log(4 / error) / 2)
     half = reach / math.sqrt(n) + reach / math.sqrt(m)
     interval = (max(0.0, statistic - half), min(1.0, statistic + half))
     return settled(statistic, interval, _upper_tail(statistic, n * m / (n + m)), limit)

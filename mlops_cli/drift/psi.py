@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from mlops_cli.drift.base import ColumnProfile, Drift, paired, settled, unknown
 
 THRESHOLD = 0.2
 _SMOOTHING = 0.5
-_Z = 1.959963984540054  # of a 95 % interval
 
 
 def applies(reference: ColumnProfile) -> bool:
@@ -18,7 +18,9 @@ def applies(reference: ColumnProfile) -> bool:
     return True
 
 
-def compare(reference: ColumnProfile, live: ColumnProfile, threshold: float | None = None) -> Drift:
+def compare(
+    reference: ColumnProfile, live: ColumnProfile, threshold: float | None = None, error: float = 0.05
+) -> Drift:
     """PSI = Σ (aᵢ − eᵢ) · ln(aᵢ / eᵢ) over the cells of the reference: bins or levels, other levels, missing values.
 
     eᵢ and aᵢ are shares of the reference and of the live rows, smoothed so that an empty cell has a finite weight:
@@ -42,7 +44,7 @@ def compare(reference: ColumnProfile, live: ColumnProfile, threshold: float | No
     freedom, scale = len(e) - 1, float(1 / n + 1 / m)
     slope_a, slope_e = np.log(a / e) + 1 - e / a, np.log(e / a) + 1 - a / e
     variance = _variance(a, slope_a) / m + _variance(e, slope_e) / n + 2 * freedom * scale**2
-    centre, half = statistic - freedom * scale, _Z * math.sqrt(variance)
+    centre, half = statistic - freedom * scale, NormalDist().inv_cdf(1 - error / 2) * math.sqrt(variance)
     sparse = min(n, m) < 2 * len(e)
     interval = (max(0.0, centre - half), math.inf if sparse else max(0.0, centre + half))
     return settled(statistic, interval, _upper_tail(statistic / scale, freedom), limit)

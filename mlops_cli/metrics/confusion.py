@@ -38,8 +38,8 @@ def matrix(actual: Ints, predicted: Ints, classes: int) -> Ints:
 
 def binary(counts: Ints, rng: np.random.Generator, resamples: int = RESAMPLES) -> list[Metric]:
     """The metrics of BINARY for class 1 of a (2, 2) matrix; undefined where nothing was predicted or is there."""
-    values = _of_positive(_tally(counts))
-    ends = percentiles(_resampled(counts, _of_positive, rng, resamples))
+    values = of_positive(tally(counts))
+    ends = percentiles(_resampled(counts, of_positive, rng, resamples))
     n = int(counts.sum())
     return [metric(name, value, end, n) for name, value, end in zip(BINARY, values, ends, strict=True)]
 
@@ -56,9 +56,9 @@ def multiclass(
     if len(chosen) == 1 and len(counts) > 1:  # the interval needs another class that it could have been
         chosen = np.sort(np.append(chosen, (chosen[0] + 1) % len(counts)))
     inner = counts[np.ix_(chosen, chosen)]
-    exact = _tally(inner)
+    exact = tally(inner)
     kept = Kept(exact.predicted + exact.actual > 0, exact.predicted > 0, exact.actual > 0)
-    values = _of_classes(exact, kept)
+    values = of_classes(exact, kept)
     k, n = len(inner), int(counts.sum())
     ends = _ends(inner, kept, rng, resamples)
     overall = zip(MACRO, values[3 * k :], ends[3 * k :], strict=True)
@@ -77,12 +77,12 @@ def multiclass(
     return macro, each_class
 
 
-def _tally(counts: Ints) -> Tally:
+def tally(counts: Ints) -> Tally:
     exact = counts.astype(np.float64)
     return Tally(np.diagonal(exact).copy(), exact.sum(axis=1), exact.sum(axis=0))
 
 
-def _of_positive(of: Tally) -> Floats:
+def of_positive(of: Tally) -> Floats:
     """The metrics of BINARY on the last axis."""
     true, actual, predicted = of.right[..., 1], of.actual[..., 1], of.predicted[..., 1]
     recall, specificity = _ratio(true, actual), _ratio(of.right[..., 0], of.actual[..., 0])
@@ -92,7 +92,7 @@ def _of_positive(of: Tally) -> Floats:
     return np.stack(both, axis=-1)
 
 
-def _of_classes(of: Tally, kept: Kept) -> Floats:
+def of_classes(of: Tally, kept: Kept) -> Floats:
     """Precision, recall and f1 of each of k classes, then the metrics of MACRO: 3 k + 6 on the last axis."""
     precision = np.where(kept.predicted, _ratio(of.right, of.predicted), 0.0)
     recall = np.where(kept.actual, _ratio(of.right, of.actual), 0.0)
@@ -119,14 +119,14 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 
 
 def _ends(counts: Ints, kept: Kept, rng: np.random.Generator, resamples: int) -> Floats:
-    """The intervals of `_of_classes`: shape (3 k + 6, 2).
+    """The intervals of `of_classes`: shape (3 k + 6, 2).
 
     The priors of k classes add up, and would pull the macro means down: their interval is the hull of those
     with and without prior.
     """
 
     def statistic(of: Tally) -> Floats:
-        return _of_classes(of, kept)
+        return of_classes(of, kept)
 
     ends = percentiles(_resampled(counts, statistic, rng, resamples))
     without = percentiles(_resampled(counts, statistic, rng, resamples, prior=0.0))

@@ -15,9 +15,13 @@ from mlops_cli.metrics.base import CLASS, Metric
 
 Answer = Literal["pass", "fail", "inconclusive"]
 
+PAIRED = "compared row by row"
+"""What the reason of a judgement says when it was drawn from differences on the same rows."""
+
 FEWEST = 10
 """Below this many rows an interval is not worth the name, so no answer is drawn from one."""
 
+_ENDLESS = 1e6  # times as narrow an interval as this, nobody will ever have the rows for
 _SHAPE = re.compile(
     r"""\s*(?P<metric>[A-Za-z_][\w.]*)\s*
         (?:\[\s*(?P<column>[^\]=]*?)\s*(?:=(?P<level>[^\]]*))?\])?\s*
@@ -92,6 +96,7 @@ def judge(
     metrics: Sequence[Metric],
     *,
     champion: Sequence[Metric] | None = None,
+    paired: Sequence[Metric] = (),
     point: bool = False,
     target: str | None = None,
 ) -> Judgement:
@@ -99,8 +104,9 @@ def judge(
 
     An exact metric, and with `point` any, is compared by its value alone. `target` is the target's name: as a
     column it means the class, like "label". Without `champion` a comparison with it passes, and says so.
-    Candidate and champion are not compared row by row: the candidate's interval is held against the champion's
-    value, which is stricter than a paired test on the same rows would be. A metric that was not measured is
+    `paired` are differences between candidate and champion on the same rows: where the metric is among them, the
+    interval of its difference, put on top of the champion's value, is held against the bound. Else the candidate's own
+    interval is, which is stricter. A metric that was not measured is
     Usage; one that is undefined, or whose level had no rows, is inconclusive: never a pass.
     """
     metric = _find(gate, metrics, target)
@@ -114,12 +120,27 @@ def judge(
         if known is None or known.value is None:
             return _open(gate, metric, None, f"the champion has no value of {_name(gate)}")
         bound = known.value + gate.offset
+        metric = _on_top(metric, known.value, paired)
     if bound is None or metric.value is None:
         return _open(gate, metric, bound, f"{_name(gate)} is undefined on these {metric.n:,} rows")
     if point or metric.low is None or metric.high is None:
         holds = _holds(gate.op, metric.value, bound)
         return _answer(gate, "pass" if holds else "fail", metric, bound, "by its value alone")
-    return _by_interval(gate, metric, metric.low, metric.high, bound)
+    found = _by_interval(gate, metric, metric.low, metric.high, bound)
+    same = gate.champion and any(_same(one, metric) for one in paired)
+    return msgspec.structs.replace(found, reason=f"{found.reason} ({PAIRED})") if same else found
+
+
+def _on_top(metric: Metric, champion: float, paired: Sequence[Metric]) -> Metric:
+    """The candidate's metric with the interval of its difference from the champion's value, where that is known."""
+    for one in paired:
+        if _same(one, metric) and one.low is not None and one.high is not None:
+            return msgspec.structs.replace(metric, low=champion + one.low, high=champion + one.high)
+    return metric
+
+
+def _same(one: Metric, other: Metric) -> bool:
+    return (one.name, one.column, one.level) == (other.name, other.column, other.level) and one.low is not None
 
 
 def alert(
@@ -163,7 +184,7 @@ def _more_rows(metric: Metric, low: float, high: float, bound: float) -> int | N
     """Rows missing until the bound leaves the interval, if the value stays and the width shrinks with sqrt(n)."""
     distance = abs((metric.value or 0.0) - bound)
     half = (high if (metric.value or 0.0) < bound else low) - (metric.value or 0.0)
-    if distance == 0 or not math.isfinite(half / distance):
+    if distance == 0 or not abs(half / distance) < _ENDLESS:
         return None
     return max(1, math.ceil(metric.n * (half / distance) ** 2 * (1 - 1e-9)) - metric.n)
 

@@ -41,7 +41,7 @@ def expanded(rows: int) -> tuple[float, float]:
     """
     if rows < 2:
         return 0.0, 1.0
-    tail = NormalDist().cdf(-math.sqrt(rows / (rows - 1)) * _student((1 + LEVEL) / 2, rows - 1))
+    tail = NormalDist().cdf(-math.sqrt(rows / (rows - 1)) * student((1 + LEVEL) / 2, rows - 1))
     return tail, 1 - tail
 
 
@@ -115,7 +115,7 @@ def _rank(uniform: Floats, n: int) -> Ints:
     return np.clip(np.ceil(uniform * n).astype(np.int64) - 1, 0, n - 1)
 
 
-def _student(probability: float, freedom: int) -> float:
+def student(probability: float, freedom: int) -> float:
     """A quantile of Student's t: exact for 1 and 2 degrees of freedom, else Abramowitz & Stegun 26.7.5."""
     if freedom == 1:
         return math.tan(math.pi * (probability - 0.5))

@@ -19,12 +19,10 @@ def regression(actual: Floats, predicted: Floats, *, seed: int = 0, resamples: i
     """
     rows = len(actual)
     error = predicted - actual
-    centred = actual - actual.mean()
     nowhere_zero = bool((actual != 0).all())
-    relative = np.abs(error / actual) if nowhere_zero else np.zeros(rows)
-    parts = np.column_stack([error**2, np.abs(error), centred**2, centred, relative, error])
-    exact = _of_means(parts.mean(axis=0)[None, :])[0]
-    resampled = _of_means(means(parts, generator(seed, 0), resamples))
+    of_rows = parts(actual, predicted)
+    exact = of_means(of_rows.mean(axis=0)[None, :])[0]
+    resampled = of_means(means(of_rows, generator(seed, 0), resamples))
     tails = expanded(rows)
     ends = percentiles(resampled, tails)
     found = [
@@ -37,7 +35,15 @@ def regression(actual: Floats, predicted: Floats, *, seed: int = 0, resamples: i
     return [*found, Metric("rows", float(rows), None, None, rows)]
 
 
-def _of_means(parts: Floats) -> Floats:
+def parts(actual: Floats, predicted: Floats) -> Floats:
+    """What the metrics of NAMES are made of: shape (rows, 6); the relative errors are 0 where one is infinite."""
+    error = predicted - actual
+    centred = actual - actual.mean()
+    relative = np.abs(error / actual) if bool((actual != 0).all()) else np.zeros(len(actual))
+    return np.column_stack([error**2, np.abs(error), centred**2, centred, relative, error])
+
+
+def of_means(parts: Floats) -> Floats:
     """The metrics of NAMES from (m, 6) means of the parts: shape (m, 5); r2 is NaN where the target is constant."""
     squared, absolute, square, centred, relative, error = parts.T
     spread = square - centred**2

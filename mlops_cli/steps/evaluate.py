@@ -12,13 +12,22 @@ import msgspec
 
 from mlops_cli.errors import EmptyInput, Missing, Usage
 from mlops_cli.metrics import gate, wording
-from mlops_cli.metrics.base import CLASS, Measurements, Metric
+from mlops_cli.metrics.base import CLASS, Measurements
 from mlops_cli.metrics.gate import Gate, Judgement
 from mlops_cli.reports import charts
 from mlops_cli.reports.html import Section
 from mlops_cli.runtime import signature as signatures
 from mlops_cli.runtime.signature import Signature
-from mlops_cli.steps import batches, evaluate_measure, evaluate_page, evaluate_rows, memo, references, tables
+from mlops_cli.steps import (
+    batches,
+    evaluate_measure,
+    evaluate_page,
+    evaluate_pair,
+    evaluate_rows,
+    memo,
+    references,
+    tables,
+)
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.evaluate_rows import Answers
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
@@ -89,7 +98,7 @@ def _job(
     table: Table,
     options: Options,
     gates: Sequence[Gate],
-    champion: Sequence[Metric] | None,
+    champion: Artefact | None,
 ) -> Job:
     """Measuring one model on one table, and judging what was measured."""
     key = None if table.key is None else [model.artefact.id, table.key, list(options.by), options.seed, options.explain]
@@ -98,7 +107,7 @@ def _job(
         return _build(ctx, model, table, options, payload)
 
     def judge(made: Artefact) -> Verdict:
-        return _judge(made.json(METRICS, Measurements), gates, champion, options.point)
+        return _judge(made, gates, champion, options)
 
     return Job("evaluate", key, _LIBRARIES, build, judge, _measured)
 
@@ -163,8 +172,8 @@ def _test_part(ctx: Context, split: Artefact, ref: str) -> Table:
     return tables.from_artefact(split, Input(split.kind, split.id, ref), "test")
 
 
-def _champion(ctx: Context, table: Table, gates: Sequence[Gate], options: Options) -> Sequence[Metric] | None:
-    """The champion's metrics on the same rows; None when the alias that was named does not exist yet."""
+def _champion(ctx: Context, table: Table, gates: Sequence[Gate], options: Options) -> Artefact | None:
+    """The champion's evaluation on the same rows; None when the alias that was named does not exist yet."""
     if options.against is None or not any(one.champion for one in gates):
         return None
     try:
@@ -176,8 +185,7 @@ def _champion(ctx: Context, table: Table, gates: Sequence[Gate], options: Option
         return None
     plain = replace(options, explain=False)
     outcome = memo.perform(ctx, _job(ctx, found, table, plain, (), None), Output())
-    assert outcome.artefact is not None
-    return outcome.artefact.json(METRICS, Measurements).metrics
+    return outcome.artefact
 
 
 def _measured(made: Artefact) -> dict[str, Any]:
@@ -186,16 +194,20 @@ def _measured(made: Artefact) -> dict[str, Any]:
     return {name: getattr(found, name) for name in ("task", "target", "positive", "rows", "metrics", "confusion")}
 
 
-def _judge(measured: Measurements, gates: Sequence[Gate], champion: Sequence[Metric] | None, point: bool) -> Verdict:
+def _judge(made: Artefact, gates: Sequence[Gate], champion: Artefact | None, options: Options) -> Verdict:
     """The headline numbers for people; and of each gate the answer, with the verdict of all of them."""
+    measured = made.json(METRICS, Measurements)
     overall = {metric.name: metric for metric in measured.metrics if metric.column is None}
     lines = [
         f"{name} {wording.value(overall[name])} {wording.interval(overall[name])}".rstrip()
         for name in evaluate_page.HEADLINES[measured.task]
         if name in overall
     ]
+    known = champion.json(METRICS, Measurements).metrics if champion else None
+    paired = evaluate_pair.differences(made, champion, options.seed) if champion else []
     judgements = [
-        gate.judge(one, measured.metrics, champion=champion, point=point, target=measured.target) for one in gates
+        gate.judge(one, measured.metrics, champion=known, paired=paired, point=options.point, target=measured.target)
+        for one in gates
     ]
     code = gate.exit_code(judgements)
     if judgements:

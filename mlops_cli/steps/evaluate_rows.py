@@ -207,7 +207,17 @@ def _truth(actual: pl.Series, signature: Signature, name: str) -> tuple[NDArray[
 
 
 def _slice(series: pl.Series) -> Slice:
-    """A column as levels: its values, or four parts of about equally many rows where numbers or times are many."""
+    """A column as levels."""
+    texts, levels = levelled(series)
+    codes = texts.replace_strict(levels, list(range(len(levels))), return_dtype=pl.Int64).to_numpy()
+    return Slice(series.name, codes, levels)
+
+
+def levelled(series: pl.Series) -> tuple[pl.Series, list[str]]:
+    """A column as text of at most 50 levels and `(other)`, and these levels, the commonest first.
+
+    Its values, or four parts of about equally many rows where numbers or times are many.
+    """
     if (series.dtype.is_numeric() or series.dtype.is_temporal()) and series.n_unique() > _LEVELS:
         texts = _quarters(series)
     else:
@@ -218,8 +228,7 @@ def _slice(series: pl.Series) -> Slice:
     if counts.height > _LEVELS:
         texts = pl.select(pl.when(texts.is_in(levels)).then(texts).otherwise(pl.lit("(other)"))).to_series()
         levels.append("(other)")
-    codes = texts.replace_strict(levels, list(range(len(levels))), return_dtype=pl.Int64).to_numpy()
-    return Slice(series.name, codes, levels)
+    return texts, levels
 
 
 def _quarters(series: pl.Series) -> pl.Series:

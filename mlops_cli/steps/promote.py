@@ -8,7 +8,7 @@ import msgspec
 
 from mlops_cli.errors import Inconclusive, Missing, Usage
 from mlops_cli.metrics import gate, wording
-from mlops_cli.metrics.base import Measurements
+from mlops_cli.metrics.base import Measurements, Metric, Subject
 from mlops_cli.metrics.gate import Gate
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.environment import actor
@@ -16,6 +16,8 @@ from mlops_cli.steps.memo import Outcome, Verdict
 from mlops_cli.store import artefact, records, registry
 from mlops_cli.store.records import Move
 from mlops_cli.store.registry import Registry
+
+_LOOKED_AT = 20  # evaluations of a version, the newest ones
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -139,25 +141,31 @@ def _judge(
         raise Inconclusive(
             f"{name}@{target} has no evaluation among its evidence", f"mlops evaluate … | mlops register --name {name}"
         )
-    champion = None
+    measured = evidence.measured
+    champion: list[Metric] | None = None
+    paired: list[Metric] = []
     if current is not None and any(one.champion for one in gates):
-        behind = _evaluation(store, name, current.version)
+        behind = _evaluation(store, name, current.version, measured.data)
         if behind is None:
             raise Inconclusive(f"the champion {name}@{current.version} has no evaluation", "register one for it")
         champion = behind.measured.metrics
-    measured = evidence.measured
+        if measured.data and measured.data.id:
+            from mlops_cli.steps import evaluate_pair  # not above: it reads tables, and most promotions need none
+
+            paired = evaluate_pair.differences(store.object(evidence.object), store.object(behind.object))
     judgements = [
-        gate.judge(one, measured.metrics, champion=champion, point=point, target=measured.target) for one in gates
+        gate.judge(one, measured.metrics, champion=champion, paired=paired, point=point, target=measured.target)
+        for one in gates
     ]
     return Verdict(gate.exit_code(judgements), tuple(wording.table(judgements)), judgements), evidence.object
 
 
-def _evaluation(store: Registry, name: str, version: int) -> _Evidence | None:
-    """The newest evaluation of a version."""
+def _evaluation(store: Registry, name: str, version: int, data: Subject | None = None) -> _Evidence | None:
+    """The newest evaluation of a version: of those on the same `data` if there are any, so that rows can be paired."""
     found = [item.object for item in store.evidence(name, version) if item.kind == "evaluation"]
-    if not found:
-        return None
-    return _Evidence(store.object(found[-1]).json("metrics.json", Measurements), found[-1])
+    every = [_Evidence(store.object(one).json("metrics.json", Measurements), one) for one in found[-_LOOKED_AT:]]
+    same = [one for one in every if data is not None and data.id is not None and one.measured.data == data]
+    return next(reversed(same or every), None)
 
 
 def dated(move: Move) -> str:

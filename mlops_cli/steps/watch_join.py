@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -54,8 +55,8 @@ class Joined:
     by: str
 
 
-def join(log: Log, actuals: Table, signature: Signature, key: str | None) -> Joined:
-    """The log's rows with the label of their key; memory is that of the window's keys.
+def join(log: Log, actuals: Table, signature: Signature, key: str | None, keep: Sequence[str] = ()) -> Joined:
+    """The log's rows with the label of their key, and its columns `keep`; memory is that of the window's keys.
 
     Without `key` by the column request_id (and row, where the actuals have one and requests have several rows); else
     the actuals' column `key` with the log's own key, or with the logged input column of that name. Errors:
@@ -74,7 +75,7 @@ def join(log: Log, actuals: Table, signature: Signature, key: str | None) -> Joi
     label = _label(pl.col(signature.target), schema[signature.target], signature)
     given = actuals.frame.select(right.alias("k"), label.alias("label")).with_row_index("nth")
     with tables.reading("the log"):
-        answered = log.frame.select(left.alias("k"), "at", "prediction", "proba").with_row_index("nth")
+        answered = log.frame.select(left.alias("k"), "at", "prediction", "proba", *keep).with_row_index("nth")
         predictions = answered.filter(pl.col("k").is_not_null()).collect(engine="streaming")
     newest = predictions.sort("at", "nth").unique("k", keep="last", maintain_order=True)
     with tables.reading(actuals.name):

@@ -70,10 +70,15 @@ def window(length: str, now: datetime) -> Window:
     until = records.stamp(now)
     if length == "all":
         return Window(length, "", until)
+    return Window(length, records.stamp(now - duration(length, "a window", "or all")), until)
+
+
+def duration(length: str, what: str, more: str = "") -> timedelta:
+    """How long `30m`, `12h`, `7d` or `2w` is; Usage for anything else."""
     found = re.fullmatch(r"(\d{1,5})([mhdw])", length)
     if not found or int(found[1]) == 0:
-        raise Usage(f"{length!r} is not a window", "write it as 30m, 12h, 7d, 2w or all")
-    return Window(length, records.stamp(now - timedelta(**{_UNITS[found[2]]: int(found[1])})), until)
+        raise Usage(f"{length!r} is not {what}", f"write it as 30m, 12h, 7d, 2w {more}".rstrip())
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -11,15 +13,21 @@ from mlops_cli.metrics.base import Label, Metric, metric, text_of
 from mlops_cli.runtime.features import Features
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import evaluate_measure, tables
-from mlops_cli.steps.evaluate_rows import Answers
+from mlops_cli.steps.evaluate_rows import Answers, Slice
+from mlops_cli.steps.watch_by import LEVEL, Cut
 from mlops_cli.steps.watch_join import Joined
 from mlops_cli.steps.watch_log import INPUT, Log
 
+LABELLED = "labelled_rows"
 _Z = 1.959963984540054  # of a 95 % interval
 
 
-def performance(signature: Signature, joined: Joined | None, rows: int) -> tuple[list[Metric], int]:
+def performance(
+    signature: Signature, joined: Joined | None, rows: int, cuts: Sequence[Cut] = ()
+) -> tuple[list[Metric], int]:
     """What `evaluate` measures, on the joined rows; and how many labels are of no use (no number, no known class).
+
+    Of each level of the `cuts` too, whose rows are called labelled_rows there.
 
     Without labels every metric of the task is there and undefined, so that an alert about it is inconclusive. A class
     that a multiclass model never learnt counts against it; a binary model or a regression cannot be judged by such a
@@ -27,22 +35,25 @@ def performance(signature: Signature, joined: Joined | None, rows: int) -> tuple
     """
     if joined is None:
         return _undefined(signature, rows), 0
-    answers = _values(joined.rows) if signature.classes is None else _codes(signature, joined.rows)
+    answers = _values(joined.rows, cuts) if signature.classes is None else _codes(signature, joined.rows, cuts)
     lost = joined.rows.height - len(answers.actual)
     if not len(answers.actual):
         return _undefined(signature, rows), lost
     found = evaluate_measure.measure(answers, signature, seed=0).metrics
-    return [one for one in found if one.name != "rows"], lost  # here the rows are those of the log
+    # Here the rows are those of the log.
+    cut = [msgspec.structs.replace(one, name=LABELLED) if one.name == "rows" else one for one in found if one.level]
+    return [*(one for one in found if one.name != "rows" and not one.level), *cut], lost
 
 
-def _values(joined: pl.DataFrame) -> Answers:
+def _values(joined: pl.DataFrame, cuts: Sequence[Cut]) -> Answers:
     """The pairs of finite numbers."""
-    pairs = joined.select(pl.col("label", "prediction").cast(pl.Float64, strict=False))
-    usable = pairs.filter(pl.all_horizontal(pl.all().is_finite().fill_null(False)))
-    return Answers(usable["label"].to_numpy(), usable["prediction"].to_numpy(), None, [], 0)
+    pairs = joined.with_columns(pl.col("label", "prediction").cast(pl.Float64, strict=False))
+    usable = pairs.filter(pl.all_horizontal(pl.col("label", "prediction").is_finite().fill_null(False)))
+    values = usable["label"].to_numpy(), usable["prediction"].to_numpy()
+    return Answers(*values, None, [], 0, _slices(usable, cuts))
 
 
-def _codes(signature: Signature, joined: pl.DataFrame) -> Answers:
+def _codes(signature: Signature, joined: pl.DataFrame, cuts: Sequence[Cut]) -> Answers:
     """The pairs of classes, by their text, as codes into the model's classes and then those that only labels have."""
     labels: list[Label] = list(signature.classes or ())
     if signature.task == "multiclass":
@@ -51,7 +62,18 @@ def _codes(signature: Signature, joined: pl.DataFrame) -> Answers:
     coded = pl.col("label", "prediction").replace_strict(codes, default=None, return_dtype=pl.Int64)
     usable = joined.with_columns(coded).drop_nulls(["label", "prediction"])
     proba = _probabilities(usable["proba"], len(signature.classes or ()))
-    return Answers(usable["label"].to_numpy(), usable["prediction"].to_numpy(), proba, labels, 0)
+    values = usable["label"].to_numpy(), usable["prediction"].to_numpy()
+    return Answers(*values, proba, labels, 0, _slices(usable, cuts))
+
+
+def _slices(rows: pl.DataFrame, cuts: Sequence[Cut]) -> list[Slice]:
+    """The levels of the cuts of these rows."""
+    found = []
+    for cut in cuts:
+        if cut.rows:
+            codes = rows[LEVEL + cut.column].replace_strict(cut.levels, range(len(cut.rows)), return_dtype=pl.Int64)
+            found.append(Slice(cut.column, codes.to_numpy(), cut.levels))
+    return found
 
 
 def _probabilities(proba: pl.Series, classes: int) -> np.ndarray | None:

@@ -19,6 +19,7 @@ RATIOS = frozenset({"precision", "recall", "f1", "accuracy", "balanced_accuracy"
     "brier",
     "ece",
 }
+_OTHERS = frozenset({"readings", "silent"})
 _HELP = {
     "mlops_model_info": "The model version that was watched; always 1.",
     "mlops_watch_last_run_timestamp_seconds": "When the watch last ran, seconds since the epoch.",
@@ -30,6 +31,7 @@ _HELP = {
     "mlops_null_ratio": "Share of missing values in a column of the requests.",
     "mlops_unseen_ratio": "Share of the requests' levels in a column that the model has never learnt.",
     "mlops_latency_seconds": "Quantiles of the time that requests took until their answer was computed.",
+    "mlops_watch_value": "What else was measured: of a column (feature), of the rows of a level (slice), of devices.",
     "mlops_alert_firing": "Whether an alert is firing.",
 }
 
@@ -80,9 +82,12 @@ def _sample(one: Metric, value: float) -> tuple[str, float, dict[str, str]]:
         return "mlops_drift_score", value, {"feature": one.column, "method": one.name}
     if one.name.endswith("_share") and one.column is not None:
         return f"mlops_{one.name.removesuffix('_share')}_ratio", value, {"feature": one.column}
-    if one.name in ("rows", "labelled_rows", "support") or (one.column is not None and one.column != CLASS):
+    if one.name in ("rows", "labelled_rows", "support") and one.column in (None, CLASS):
         return "", value, {}
-    cut = "" if one.column is None else f"{one.column}={one.level}"
+    cut = "" if one.level is None else f"{one.column}={one.level}"
+    if (one.column not in (None, CLASS) and one.name not in RATIOS) or one.name in _OTHERS:
+        feature = "" if one.level is not None else one.column or ""
+        return "mlops_watch_value", value, {"metric": one.name, "feature": feature, "slice": cut}
     kind = "ratio" if one.name in RATIOS else "score"
     return f"mlops_performance_{kind}", value, {"metric": one.name, "slice": cut, "kind": "actual"}
 

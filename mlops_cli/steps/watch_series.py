@@ -16,6 +16,8 @@ from mlops_cli.errors import Busy, Corrupt, Outside
 from mlops_cli.metrics.base import Metric
 from mlops_cli.metrics.gate import Judgement
 from mlops_cli.steps.watch_join import Counts
+from mlops_cli.steps.watch_notify import Sent
+from mlops_cli.steps.watch_readings import Telemetry
 from mlops_cli.store import files, manifest
 
 FORMAT = 1
@@ -27,13 +29,15 @@ _ENTRY = re.compile(r"\d{6,}\.json")
 class Alert(msgspec.Struct, frozen=True):
     """One alert at one run: its judgement, whether it is firing and since when, and when it was last told.
 
-    An inconclusive answer neither starts nor ends a firing.
+    An inconclusive answer neither starts nor ends a firing. `done` are the ways (`mailto`, `exec`) in which it has been
+    told already while others failed or wait. `told` of one that does not fire: its end is still to be told.
     """
 
     judgement: Judgement
     firing: bool
     since: str | None = None
     told: str | None = None
+    done: list[str] = []
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -47,7 +51,8 @@ class Ran(msgspec.Struct, frozen=True):
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One run: what was looked at, what was measured, how the alerts stand. `previous` is the last entry's digest.
 
-    `aside` are alerts that fire and that this run was not asked about: the state of another command line.
+    `aside` are alerts that fire and that this run was not asked about: the state of another command line. `waiting`
+    says why the command of `--exec` was due and not started; `cleared` are the alerts whose end was told.
     """
 
     format: int = FORMAT
@@ -70,6 +75,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     exec: Ran | None
     exit: int
     previous: str | None
+    waiting: str | None = None
+    notified: list[Sent] = []
+    cleared: list[str] = []
+    by: list[str] = []
+    telemetry: Telemetry | None = None
 
 
 @contextmanager

@@ -80,7 +80,8 @@ def reference(ctx: Context, ref: str | None, of: Subject) -> Reference | None:
     if not columns:
         raise SchemaMismatch(f"{ref} has none of the model's input columns", "give a table like the training data")
     with tables.reading(table.name):
-        return Reference(profile.build(table.frame, columns), own, table.name)
+        frame = None if table.once else table.frame
+        return Reference(profile.build(table.frame, columns), own, table.name, frame)
 
 
 def series(ctx: Context, of: Subject) -> Path:

@@ -149,7 +149,7 @@ def test_medians_have_the_distribution_of_the_bootstrap():
 @pytest.mark.parametrize("freedom", [1, 2, 3, 5, 9, 30, 1000])
 def test_students_t(freedom):
     tolerance = 0.06 if freedom == 3 else 0.01
-    assert intervals._student(0.975, freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=tolerance)
+    assert intervals.student(0.975, freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=tolerance)
 
 
 def test_expanded_tails_are_wider_for_few_rows():

@@ -10,7 +10,7 @@ import watching as world
 
 from mlops_cli.errors import Busy, Corrupt
 from mlops_cli.metrics.gate import Judgement
-from mlops_cli.steps import watch_alerts, watch_prom, watch_series
+from mlops_cli.steps import watch_alerts, watch_exec, watch_prom, watch_series
 from mlops_cli.steps.watch_series import Alert, Entry
 from mlops_cli.store import files, manifest
 
@@ -138,12 +138,18 @@ def test_an_entry_comes_back_as_it_was(tmp_path):
         watch_series.append(tmp_path, 1, one)
 
 
+def after(judgement: Judgement, before: Entry | None, now: str) -> tuple[list[Alert], list[Alert]]:
+    """The state after a run that told everything, and what it told."""
+    state, told = watch_alerts.advance([judgement], before, now)
+    return watch_alerts.settled(state, told, (), (), now), told
+
+
 def test_told_on_a_change_and_again_after_24_hours():
     before: Entry | None = None
     told_at = []
     for hour, answer in enumerate(["pass", *["fail"] * 26, "inconclusive", "fail", "pass", "fail"]):
         now = f"2026-01-{1 + hour // 24:02}T{hour % 24:02}:00:00.000000Z"
-        state, told = watch_alerts.advance([judged(answer)], before, now)
+        state, told = after(judged(answer), before, now)
         told_at += [hour] * len(told)
         before = entry(now, alerts=state)
         assert state[0].firing == (answer in ("fail", "inconclusive"))
@@ -151,13 +157,13 @@ def test_told_on_a_change_and_again_after_24_hours():
 
 
 def test_another_version_starts_anew_and_other_alerts_are_kept():
-    state, _ = watch_alerts.advance([judged("fail")], None, "2026-01-01T00:00:00.000000Z")
+    state, _ = after(judged("fail"), None, "2026-01-01T00:00:00.000000Z")
     before = entry(alerts=state)
     later = "2026-01-01T01:00:00.000000Z"
     assert watch_alerts.advance([judged("fail")], before, later)[1] == []
     assert len(watch_alerts.advance([judged("fail")], None, later)[1]) == 1
-    other = [judged("pass", "recall<0.4")]
-    between = entry(alerts=watch_alerts.advance(other, before, later)[0], aside=watch_alerts.aside(other, before))
+    other = judged("pass", "recall<0.4")
+    between = entry(alerts=after(other, before, later)[0], aside=watch_alerts.aside([other], before))
     assert watch_alerts.advance([judged("fail")], between, later)[1] == []
     assert watch_alerts.aside([judged("pass")], between) == []
     assert watch_alerts.cleared(watch_alerts.advance([judged("pass")], between, later)[0], between) == ["precision<0.4"]
@@ -165,10 +171,10 @@ def test_another_version_starts_anew_and_other_alerts_are_kept():
 
 def test_the_alert_is_whole_json_whatever_is_in_it(tmp_path):
     alert = {"model": 'a"b\n', "alerts": [{"gate": "recall[label=it's $HOME `x`]<0.4"}]}
-    ran = watch_alerts.run(f'printf %s "$MLOPS_ALERT" > {tmp_path}/alert.json; exit 4', alert, "m", "1")
+    ran = watch_exec.run(f'printf %s "$MLOPS_ALERT" > {tmp_path}/alert.json; exit 4', alert, {})
     assert ran.exit == 4 and msgspec.json.decode((tmp_path / "alert.json").read_bytes()) == alert
-    assert watch_alerts.run("kill -9 $$", {}, "m", "1").exit == -9
-    assert "hunter2" not in watch_alerts.run("true password=hunter2", {}, "m", "1").command
+    assert watch_exec.run("kill -9 $$", {}, {}).exit == -9
+    assert "hunter2" not in watch_exec.run("true password=hunter2", {}, {}).command
 
 
 def test_labels_of_the_textfile_are_escaped():
