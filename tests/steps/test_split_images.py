@@ -1,4 +1,4 @@
-"""Images divided: by what their bytes are, near-duplicates in one part, cameras cut in their own time, all of it told."""
+"""Images divided: by their bytes, near-duplicates in one part, cameras cut in their own time, and all of it told."""
 
 from __future__ import annotations
 
@@ -148,7 +148,8 @@ def test_every_camera_is_cut_in_its_own_time(cli: Cli) -> None:
     assert certificate["method"] == "time" and certificate["columns"] == ["camera", "time"]
     assert certificate["leaks"] == {"duplicate_rows": 0, "group_overlap": None, "time_overlap": 0}
     assert certificate["neighbours"] == {
-        "column": "time", "group": "camera", "within": "1m", "apart": True, "in_train": {"valid": 0, "test": 0}, "unknown": 0,
+        "column": "time", "group": "camera", "within": "1m", "apart": True, "in_train": {"valid": 0, "test": 0},
+        "unknown": 0,
     }  # fmt: skip
     assert certificate["embargoed"] == 2 * 2 * 5
     assert "for each camera its own, 5 in all; 1 more with too few times are train" in done.err
