@@ -25,13 +25,24 @@ def main(
         str | None, typer.Option("--group", metavar="COLUMN", help="Rows of one group (camera, patient) stay together.")
     ] = None,
     time: Annotated[
-        str | None, typer.Option("--time", metavar="COLUMN", help="Train on what came first, test on what came last.")
+        str | None,
+        typer.Option(
+            "--time", metavar="COLUMN", help="Train on what came first, test on what came last; in each --group."
+        ),
     ] = None,
     embargo: Annotated[
         str | None, typer.Option("--embargo", metavar="1h", help="With --time: leave out rows this close before a cut.")
     ] = None,
     key: Annotated[
         list[str] | None, typer.Option("--key", metavar="COLUMN", help="Place rows by this; else by all their values.")
+    ] = None,
+    near: Annotated[
+        str | None,
+        typer.Option(
+            "--near",
+            metavar="COLUMN[=BITS]|off",
+            help="Keep what looks alike in one part; images: phash=6, not --time.",
+        ),
     ] = None,
     audit: Annotated[
         tuple[str, str] | None,
@@ -54,6 +65,7 @@ def main(
 
     \b
     mlops split flights/ --time time_hour --test 2013-11-01 --embargo 1h
+    mlops split frames/ --time time --group camera --embargo 10m
     mlops split --audit train.parquet test.parquet --group tailnum
 
     Exit codes: 0 done, 1 --audit found a leak, 4 a part would be empty, or the column that decides has holes.
@@ -62,10 +74,10 @@ def main(
         if audit:
             from mlops_cli.steps import split_audit
 
-            parts = split_audit.Options(*audit, group=group, time=time)
+            parts = split_audit.Options(*audit, group=group, time=time, embargo=embargo, near=near)
             session.finish(split_audit.run(session.context, parts, session.output(out)))
             return
         from mlops_cli.steps import split
 
-        options = split.Options(test, valid, stratify, group, time, embargo, tuple(key or ()), seed)
+        options = split.Options(test, valid, stratify, group, time, embargo, tuple(key or ()), seed, near)
         session.finish(split.run(session.context, session.given(data), options, session.output(out)))

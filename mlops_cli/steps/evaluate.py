@@ -168,7 +168,9 @@ def _test_part(ctx: Context, split: Artefact, ref: str) -> Table:
     if split.has(CERTIFICATE):
         found = split.json(CERTIFICATE, Certificate)
         if not found.clean:
-            ctx.note("the test part is not clean, so the metrics flatter: " + "; ".join(found.leaks.lines()))
+            ctx.note("the test part is not clean, so the metrics flatter: " + "; ".join(found.leaking))
+        for line in found.kindred:
+            ctx.note(f"the metrics may flatter: {line}")
     return tables.from_artefact(split, Input(split.kind, split.id, ref), "test")
 
 

@@ -7,13 +7,25 @@ from pathlib import Path
 
 import msgspec
 import polars as pl
+from msgspec import UNSET, UnsetType
 
-from mlops_cli.errors import EmptyInput
-from mlops_cli.steps import memo, split_certificate, split_hash, split_leaks, split_options, tables
+from mlops_cli.errors import EmptyInput, Usage
+from mlops_cli.steps import (
+    memo,
+    split_certificate,
+    split_hash,
+    split_images,
+    split_leaks,
+    split_near,
+    split_options,
+    tables,
+)
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output
 from mlops_cli.steps.references import Given
 from mlops_cli.steps.split_certificate import Certificate, Part
+from mlops_cli.steps.split_images import Near
+from mlops_cli.steps.split_near import Neighbours
 from mlops_cli.steps.tables import Table
 from mlops_cli.store import artefact
 from mlops_cli.store.manifest import Input
@@ -27,6 +39,8 @@ class Options:
     test: str
     group: str | None = None
     time: str | None = None
+    embargo: str | None = None
+    near: str | None = None
 
 
 def run(ctx: Context, options: Options, output: Output) -> Outcome:
@@ -35,17 +49,20 @@ def run(ctx: Context, options: Options, output: Output) -> Outcome:
     The report has the form of a split's certificate. A leak is a finding (1). Errors: those of opening a table,
     UnknownColumn, SchemaMismatch for parts without a common column, EmptyInput for one without rows.
     """
+    if options.embargo and not options.time:
+        raise Usage("--embargo is a gap in time", "say which column is the time with --time COLUMN")
     given = {"train": _open(ctx, options.train), "test": _open(ctx, options.test)}
     for table in given.values():
         schema = tables.schema_of(table.frame, table.name)
         split_options.known([name for name in (options.group, options.time) if name], schema, table.name)
+        near = split_images.wanted(split_options.Options(near=options.near), schema, table.name)
     keys = [table.key for table in given.values()]
-    flags = {"group": options.group, "time": options.time}
+    flags = {"group": options.group, "time": options.time, "embargo": options.embargo, "near": options.near}
 
     def build(payload: Path, _: Path) -> Contents:
         ctx.progress("audit", 0, None)
         with tables.reading(f"{options.train} or {options.test}"):
-            return _build(given, options, payload)
+            return _build(given, options, near, payload)
 
     job = Job(
         "split --audit",
@@ -67,21 +84,35 @@ def _open(ctx: Context, ref: str) -> Table:
     return tables.open_table(ctx, Given(ref))
 
 
-def _build(given: dict[str, Table], options: Options, payload: Path) -> Contents:
+def _build(given: dict[str, Table], options: Options, near: Near | None, payload: Path) -> Contents:
     frames = {name: table.frame for name, table in given.items()}
     rows = {name: _rows(table) for name, table in given.items()}
     leaks = split_leaks.find(frames, payload.parent / "scratch", group=options.group, time=options.time)
     total = sum(rows.values())
-    Certificate(
+    made = Certificate(
         method="audit",
         parts={name: Part(count, count / total) for name, count in rows.items()},
         leaks=leaks,
-        clean=leaks.clean,
+        clean=False,
         columns=split_leaks.shared(frames),
         encoding=split_hash.ENCODING,
-    ).write(payload)
+        near_duplicates=split_near.alike(frames, near, 0, None) if near else UNSET,
+        neighbours=_neighbours(frames, options),
+    )
+    made.clean = not made.leaking
+    made.write(payload)
     inputs = [source for table in given.values() for source in table.inputs]
     return Contents("report", inputs, msgspec.to_builtins(options))
+
+
+def _neighbours(frames: dict[str, pl.LazyFrame], options: Options) -> Neighbours | UnsetType:
+    """Neighbours in time where the audit was told what is near, and of images with times."""
+    if options.time and options.embargo:
+        return split_near.neighbours(frames, options.time, options.group, options.embargo)
+    known = [split_images.times(frame.collect_schema()) for frame in frames.values()]
+    if known[0] is None or known[0] != known[1]:
+        return UNSET
+    return split_near.neighbours(frames, *known[0], None)
 
 
 def _rows(table: Table) -> int:

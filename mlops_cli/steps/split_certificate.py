@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from mlops_cli.steps.memo import Verdict
 from mlops_cli.steps.split_leaks import Leaks
+from mlops_cli.steps.split_near import Alike, Neighbours
 from mlops_cli.store.artefact import Artefact
 
 FILE = "certificate.json"
@@ -34,7 +36,23 @@ class Certificate(msgspec.Struct):
     encoding: str | None = None
     cut_offs: dict[str, Any] | None = None
     embargoed: int = 0
+    near_duplicates: Alike | UnsetType = UNSET  # of tables of images, and with --near
+    neighbours: Neighbours | UnsetType = UNSET  # of tables of images with times, and with --time in groups
     format: int = 1
+
+    @property
+    def leaking(self) -> list[str]:
+        """What should not be, for people."""
+        return [*self.leaks.lines(), *(line for one in self._kin for line in one.lines() if one.apart)]
+
+    @property
+    def kindred(self) -> list[str]:
+        """What train knows of the other parts without breaking what was asked for, for people."""
+        return [line for one in self._kin for line in one.lines() if not one.apart]
+
+    @property
+    def _kin(self) -> list[Alike | Neighbours]:
+        return [one for one in (self.near_duplicates, self.neighbours) if one is not UNSET]
 
     def write(self, directory: Path) -> None:
         """Write `certificate.json` into a payload."""
@@ -45,16 +63,34 @@ def judge(made: Artefact) -> Verdict:
     """A finding (1) when the parts know of each other."""
     found = made.json(FILE, Certificate)
     named = " + ".join(f"{part.rows:,} {name}" for name, part in found.parts.items())
-    total = sum(part.rows for part in found.parts.values()) + found.embargoed
-    lines = [f"{total:,} rows in = {named}" + (f" + {found.embargoed:,} embargoed" if found.embargoed else "")]
+    alike = found.near_duplicates
+    out = {"embargoed": found.embargoed, "left out as near-duplicates": 0 if alike is UNSET else alike.left_out}
+    named += "".join(f" + {rows:,} {why}" for why, rows in out.items() if rows)
+    total = sum(part.rows for part in found.parts.values()) + sum(out.values())
+    lines = [f"{total:,} rows in = {named}"]
     if found.cut_offs:
-        cuts = ", ".join(f"{name} from {found.cut_offs[name]}" for name in ("valid", "test"))
-        lines.append(f"cut-offs in {found.cut_offs['column']}: {cuts}")
-    lines += [f"leak: {line}" for line in found.leaks.lines()]
-    return Verdict(0 if found.clean else 1, tuple(lines), {"clean": found.clean, "leaks": found.leaks})
+        lines.append(_cut_offs(found.cut_offs))
+    if alike is not UNSET and alike.clusters:
+        how = f"{alike.clusters:,} clusters of near-duplicates, the largest of {alike.largest:,} rows"
+        lines.append(f"{how}, are each in one part")
+    lines += [f"leak: {line}" for line in found.leaking] + found.kindred
+    details = {"clean": found.clean, "leaks": found.leaks}
+    return Verdict(0 if found.clean else 1, tuple(lines), details)
+
+
+def _cut_offs(cut_offs: dict[str, Any]) -> str:
+    """Where the parts begin, in one line."""
+    if "group" not in cut_offs:
+        cuts = ", ".join(f"{name} from {cut_offs[name]}" for name in ("valid", "test"))
+        return f"cut-offs in {cut_offs['column']}: {cuts}"
+    short = cut_offs["groups_in_train"]
+    told = f"cut-offs in {cut_offs['column']}: for each {cut_offs['group']} its own, {len(cut_offs['groups'])} in all"
+    return told + (f"; {short} more with too few times are train" if short else "")
 
 
 def measured(made: Artefact) -> dict[str, Any]:
     """The numbers for `--json`."""
     found = made.json(FILE, Certificate)
-    return {"method": found.method, "parts": found.parts, "cut_offs": found.cut_offs, "embargoed": found.embargoed}
+    told = {"method": found.method, "parts": found.parts, "cut_offs": found.cut_offs, "embargoed": found.embargoed}
+    kin = {"near_duplicates": found.near_duplicates, "neighbours": found.neighbours}
+    return told | {name: one for name, one in kin.items() if one is not UNSET}

@@ -11,7 +11,7 @@ import polars as pl
 
 from mlops_cli.errors import SchemaMismatch
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps import split_hash, split_time
+from mlops_cli.steps import split_hash, split_images, split_time
 
 
 class Leaks(msgspec.Struct):
@@ -39,10 +39,16 @@ class Leaks(msgspec.Struct):
 
 
 def find(
-    parts: Mapping[str, pl.LazyFrame], scratch: Path, *, group: str | None = None, time: str | None = None
+    parts: Mapping[str, pl.LazyFrame],
+    scratch: Path,
+    *,
+    group: str | None = None,
+    time: str | None = None,
+    within: str | None = None,
 ) -> Leaks:
     """Compare parts, given from the earliest to the latest, in the columns that all of them have.
 
+    No value of `group` may be in two parts; times may not overlap, `within` each group of that column when it is given.
     SchemaMismatch when they have none in common. Hashes of rows are kept in `scratch`; memory grows with the number
     of rows of all parts but the first.
     """
@@ -51,17 +57,17 @@ def find(
     return Leaks(
         _copies(frames, names, scratch),
         None if group is None else _groups(frames, group),
-        None if time is None else _times(frames, time),
+        None if time is None else _times(frames, time, within),
     )
 
 
 def shared(parts: Mapping[str, pl.LazyFrame]) -> list[str]:
-    """The columns that all parts have; SchemaMismatch when there is none."""
+    """The columns that all parts have, without the bytes of images; SchemaMismatch when there is none."""
     schemas = [frame.collect_schema() for frame in parts.values()]
     names = [name for name in schemas[0] if all(name in schema for schema in schemas)]
     if not names:
         raise SchemaMismatch("the parts have no column in common", "they are not parts of one table")
-    return names
+    return split_images.compared(schemas[0], names)
 
 
 def _copies(frames: Mapping[str, pl.LazyFrame], names: Sequence[str], scratch: Path) -> int:
@@ -107,13 +113,20 @@ def _groups(frames: Mapping[str, pl.LazyFrame], group: str) -> int:
     return int(counted.select(pl.len()).collect(engine="streaming").item())
 
 
-def _times(frames: Mapping[str, pl.LazyFrame], time: str) -> int:
-    """Rows of each part that are not before the first time of the next one."""
+def _times(frames: Mapping[str, pl.LazyFrame], time: str, within: str | None) -> int:
+    """Rows of each part that are not before the first time of the next one, in each group of the column `within`."""
     total = 0
     for (name, early), (_, late) in itertools.pairwise(frames.items()):
-        ours = split_time.axis(time, early.collect_schema()[time], name).value
-        theirs = split_time.axis(time, late.collect_schema()[time], name).value
-        begins = late.select(theirs.min()).collect(engine="streaming").item()
-        if begins is not None:
-            total += int(early.select((ours >= begins).sum()).collect(engine="streaming").item())
+        ours, theirs = (_timed(frame, time, within, name) for frame in (early, late))
+        begins = theirs.group_by("group").agg(pl.col("time").min().alias("begins"))
+        joined = ours.join(begins, on="group", nulls_equal=True)
+        total += int(joined.select((pl.col("time") >= pl.col("begins")).sum()).collect(engine="streaming").item())
     return total
+
+
+def _timed(frame: pl.LazyFrame, time: str, within: str | None, name: str) -> pl.LazyFrame:
+    """The times of a part, and the group that each is in."""
+    group = exactly(within) if within else pl.lit(0)
+    return frame.select(
+        split_time.axis(time, frame.collect_schema()[time], name).value.alias("time"), group.alias("group")
+    )

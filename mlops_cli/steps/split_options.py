@@ -36,10 +36,11 @@ class Options:
     embargo: str | None = None
     key: tuple[str, ...] = ()
     seed: int = 0
+    near: str | None = None  # COLUMN, COLUMN=DISTANCE or `off`; None: as the table is
 
     @property
     def method(self) -> str:
-        """What decides the part of a row: time, group, stratify, key or row."""
+        """What decides the part of a row: time (in each group when both are given), group, stratify, key or row."""
         given = [name for name in ("time", "group", "stratify", "key") if getattr(self, name)]
         return given[0] if given else "row"
 
@@ -51,8 +52,9 @@ class Options:
 
 def check(options: Options) -> None:
     """Usage when flags do not go together or a value is none."""
-    if sum(map(bool, (options.time, options.group, options.stratify))) > 1:
-        raise Usage("--time, --group and --stratify exclude each other", "choose the one that later data will follow")
+    if options.stratify and (options.time or options.group):
+        other = "time" if options.time else "group"
+        raise Usage(f"--{other} and --stratify exclude each other", "choose the one that later data will follow")
     if options.key and (options.time or options.group):
         raise Usage(f"--key and --{options.method} exclude each other: rows are placed by one of them")
     if options.embargo and not options.time:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,45 +13,75 @@ import polars as pl
 
 from mlops_cli.errors import InputUnusable
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps import split_hash, split_options, split_time
+from mlops_cli.steps import split_hash, split_images, split_near, split_options, split_time
+from mlops_cli.steps.split_images import Near
+from mlops_cli.steps.split_near import Clusters
 from mlops_cli.steps.split_options import Options
 
 PARTS = ("train", "valid", "test")  # the codes 0, 1 and 2
 EMBARGOED = 3
+ALIKE = 4  # left out since it looks like a row of a later part
 CODE = "part"
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """`codes` has one row per row of the table, a number of PARTS or EMBARGOED; the rest is for the certificate."""
+    """`codes` has one number per row of the table, of PARTS, EMBARGOED or ALIKE; the rest is for the certificate."""
 
     codes: pl.LazyFrame
     columns: list[str]
     cut_offs: dict[str, Any] | None = None
+    clusters: Clusters | None = None
 
 
-def assign(frame: pl.LazyFrame, options: Options, scratch: Path, name: str) -> Assignment:
+def assign(frame: pl.LazyFrame, options: Options, near: Near | None, scratch: Path, name: str) -> Assignment:
     """Decide for every row of `frame`; the codes are written to `scratch`, which has to stay while they are used.
 
-    InputUnusable when the column that decides has missing values.
+    Near-duplicates go together where a hash decides; where it is time or a group, or strata divide them, those of an
+    earlier part are left out. InputUnusable when the column that decides has missing values.
     """
     schema = frame.collect_schema()
+    apart = near if near and near.apart else None
     if options.time:
-        return _by_time(frame, schema, options, scratch, name)
-    if options.stratify:
-        return _by_stratum(frame, schema, options, scratch, name)
-    if options.group:
-        names = [options.group]
+        found = _by_time(frame, schema, options, scratch, name)
+    elif options.stratify:
+        found = _by_stratum(frame, schema, options, apart, scratch, name)
     else:
-        names = list(options.key) or list(schema)
-    if options.group or options.key:
+        found = _by_hash(frame, schema, options, apart, scratch, name)
+    if apart is None or options.method in ("key", "row"):
+        return found
+    codes = found.codes.collect(engine="streaming").to_series()
+    gone = pl.Series(split_near.left_out(codes.to_numpy(), frame, apart, len(PARTS)))
+    return changed(found, codes=codes.set(gone, ALIKE).alias(CODE).to_frame().lazy())
+
+
+def _by_hash(
+    frame: pl.LazyFrame,
+    schema: Mapping[str, pl.DataType],
+    options: Options,
+    near: Near | None,
+    scratch: Path,
+    name: str,
+) -> Assignment:
+    names = [options.group] if options.group else list(options.key) or split_images.identity(schema)
+    if len(names) < len(schema):  # where all columns decide some value may be missing
         _complete(frame, schema, names, options.method, name)
     test, valid = _shares(options)
     bounds = [int(test * split_hash.ALL), int((test + valid) * split_hash.ALL)]
     number = pl.col("hash")
     hashes = frame.select(split_hash.hashed(schema, names, options.seed))
+    clusters = None
+    if near and not options.group:
+        hashes, clusters = _clustered(hashes, frame, near)
     codes = _coded(number < pl.lit(bounds[0], pl.UInt64), number < pl.lit(bounds[1], pl.UInt64))
-    return Assignment(kept(hashes.select(codes), scratch / "codes.parquet"), sorted(names))
+    return Assignment(kept(hashes.select(codes), scratch / "codes.parquet"), sorted(names), clusters=clusters)
+
+
+def _clustered(hashes: pl.LazyFrame, frame: pl.LazyFrame, near: Near) -> tuple[pl.LazyFrame, Clusters]:
+    """The hashes of rows, those of near-duplicates made the same; the other columns of `hashes` stay."""
+    rows = hashes.collect(engine="streaming")
+    placed, clusters = split_near.together(rows["hash"].to_numpy(), frame, near)
+    return rows.with_columns(pl.Series("hash", placed)).lazy(), clusters
 
 
 def _coded(test: pl.Expr, valid: pl.Expr) -> pl.Expr:
@@ -78,6 +109,8 @@ def _by_time(
 ) -> Assignment:
     assert options.time is not None
     axis = split_time.axis(options.time, schema[options.time], name)
+    if options.group:
+        return _by_time_in_groups(frame, schema, axis, options, scratch, name)
     _complete(frame, schema, [options.time], "time", name)
     cuts = split_time.cuts(frame, axis, options, name)
     time = pl.col("time")
@@ -90,13 +123,48 @@ def _by_time(
     return Assignment(placed, [options.time], told)
 
 
-def _within(time: pl.Expr, cut: float, gap: float) -> pl.Expr:
+def _by_time_in_groups(
+    frame: pl.LazyFrame,
+    schema: Mapping[str, pl.DataType],
+    axis: split_time.Axis,
+    options: Options,
+    scratch: Path,
+    name: str,
+) -> Assignment:
+    """Each group's own timeline cut at its own times; a group with too few of them is train."""
+    assert options.time is not None and options.group is not None
+    _complete(frame, schema, [options.time], "time", name)
+    _complete(frame, schema, [options.group], "group", name)
+    cuts, gap = split_time.group_cuts(frame, axis, options), split_time.embargo(axis, options.embargo)
+    rows = frame.select(exactly(options.group).alias("group"), axis.value.alias("time"))
+    joined = rows.join(cuts.lazy(), on="group", how="left", maintain_order="left")
+    time, valid, test = pl.col("time"), pl.col("valid"), pl.col("test")
+    codes = _coded((time >= test).fill_null(False), (time >= valid).fill_null(False))
+    if gap:
+        close = (_within(time, valid, gap) | _within(time, test, gap)).fill_null(False)
+        codes = pl.when(close).then(EMBARGOED).otherwise(codes).cast(pl.UInt8).alias(CODE)
+    placed = kept(joined.select(codes), scratch / "codes.parquet")
+    whole = cuts["test"].null_count()
+    told = [
+        {"group": str(group), "valid": axis.shown(first), "test": axis.shown(second)}
+        for group, first, second in cuts.drop_nulls().rows()
+    ]
+    cut_offs = {"column": options.time, "group": options.group, "groups": told, "groups_in_train": whole}
+    return Assignment(placed, sorted([options.time, options.group]), cut_offs)
+
+
+def _within(time: pl.Expr, cut: float | pl.Expr, gap: float) -> pl.Expr:
     """Rows in the gap just before a cut."""
     return (time < cut) & (time >= cut - gap)
 
 
 def _by_stratum(
-    frame: pl.LazyFrame, schema: Mapping[str, pl.DataType], options: Options, scratch: Path, name: str
+    frame: pl.LazyFrame,
+    schema: Mapping[str, pl.DataType],
+    options: Options,
+    near: Near | None,
+    scratch: Path,
+    name: str,
 ) -> Assignment:
     """The rows with the smallest hashes of each stratum are test, the next ones valid: the shares are exact.
 
@@ -106,8 +174,11 @@ def _by_stratum(
     if options.key:
         _complete(frame, schema, options.key, "key", name)
     stratum = exactly(options.stratify).alias("stratum")
-    names = list(options.key) or list(schema)
-    hashes = kept(frame.select(stratum, split_hash.hashed(schema, names, options.seed)), scratch / "hashes.parquet")
+    names = list(options.key) or split_images.identity(schema)
+    hashes, clusters = frame.select(stratum, split_hash.hashed(schema, names, options.seed)), None
+    if near:
+        hashes, clusters = _clustered(hashes, frame, near)
+    hashes = kept(hashes, scratch / "hashes.parquet")
     test, valid = _shares(options)
     grouped = hashes.group_by("stratum").agg(pl.len().alias("rows"), pl.col("hash").sort())
     limits = grouped.select(
@@ -124,7 +195,7 @@ def _by_stratum(
     joined = hashes.join(limits.lazy(), on="stratum", how="left", nulls_equal=True, maintain_order="left")
     codes = _coded(pl.col("hash") < pl.col("test"), pl.col("hash") < pl.col("valid"))
     placed = kept(joined.select(codes), scratch / "codes.parquet")
-    return Assignment(placed, sorted(names))
+    return Assignment(placed, sorted(names), clusters=clusters)
 
 
 def _limit(share: Fraction) -> pl.Expr:

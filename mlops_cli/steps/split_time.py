@@ -74,11 +74,44 @@ def cuts(frame: pl.LazyFrame, axis: Axis, options: Options, table: str) -> Cuts:
         message = f"{table}: {times.height} distinct values in {options.time!r} cannot make three parts"
         raise InputUnusable(message, "split by --group or --key, or bring more data")
     test = _cut(axis, options.test, "test", times, Fraction(0), None)
-    after = times.filter(pl.col("time") >= test)["rows"].sum()
-    valid = _cut(axis, options.valid, "valid", times, Fraction(after), test)
+    valid = _cut(axis, options.valid, "valid", times, _after(times, test), test)
     if valid >= test:
         raise Usage(f"--valid {options.valid} does not begin before --test {options.test}")
-    return Cuts(valid, test, _embargo(axis, options))
+    return Cuts(valid, test, embargo(axis, options.embargo))
+
+
+def group_cuts(frame: pl.LazyFrame, axis: Axis, options: Options) -> pl.DataFrame:
+    """Where the parts begin in each group: columns `group`, `valid`, `test`, null for a group with too few times.
+
+    Every group is cut as if it were alone. Memory grows with the number of distinct times of all groups.
+    """
+    assert options.group is not None
+    group = exactly(options.group).alias("group")
+    counted = frame.select(group, axis.value.alias("time")).group_by("group", "time").len("rows")
+    times = counted.sort("group", "time").collect(engine="streaming")
+    found = [_of_group(one, axis, options) for one in times.partition_by("group", maintain_order=True)]
+    made = times.select(pl.col("group").unique(maintain_order=True))
+    return made.with_columns(
+        pl.Series(name, [cut[number] for cut in found], dtype=times.schema["time"], strict=False)
+        for number, name in enumerate(("valid", "test"))
+    )
+
+
+def _of_group(times: pl.DataFrame, axis: Axis, options: Options) -> tuple[float | None, float | None]:
+    """Where valid and test begin in one group; its valid part may be empty, and nothing begins with too few times."""
+    try:
+        test = _cut(axis, options.test, "test", times, Fraction(0), None)
+    except InputUnusable:
+        return None, None
+    try:
+        return min(test, _cut(axis, options.valid, "valid", times, _after(times, test), test)), test
+    except InputUnusable:
+        return test, test
+
+
+def _after(times: pl.DataFrame, cut: float) -> Fraction:
+    """The rows from a cut on."""
+    return Fraction(times.filter(pl.col("time") >= cut)["rows"].sum())
 
 
 def _cut(axis: Axis, text: str, flag: str, times: pl.DataFrame, after: Fraction, before: float | None) -> float:
@@ -102,13 +135,13 @@ def _cut(axis: Axis, text: str, flag: str, times: pl.DataFrame, after: Fraction,
     return cut
 
 
-def _embargo(axis: Axis, options: Options) -> float:
-    """The gap, in the numbers of the axis."""
-    if not options.embargo:
+def embargo(axis: Axis, text: str | None) -> float:
+    """The gap that --embargo names, in the numbers of the axis; Usage for text that is none."""
+    if not text:
         return 0
     if axis.temporal:
-        return split_options.duration(options.embargo)
-    gap = split_options.share(options.embargo)
+        return split_options.duration(text)
+    gap = split_options.share(text)
     if gap is None or gap < 0:
-        raise Usage(f"--embargo {options.embargo!r} is no number, as the column of --time is")
+        raise Usage(f"--embargo {text!r} is no number, as the column of --time is")
     return float(gap) if axis.dtype.is_float() or gap.denominator != 1 else int(gap)

@@ -23,7 +23,7 @@ from mlops_cli.steps.tables import Table
 from mlops_cli.steps.validate_report import Report
 from mlops_cli.store.artefact import Artefact
 
-LIBRARIES = ("polars", "pandera", "pyarrow")
+LIBRARIES = ("polars", "pandera", "pillow", "pyarrow")
 REJECTED = "part-00000.parquet"
 
 
@@ -135,6 +135,7 @@ def _build(source: _Source, rules: Rules | None, payload: Path, rejects: Path) -
     schema = frame.collect_schema()
     plan = plan_for(rules, schema, source.table.name)
     failures = plan.failures(plan.twice(frame))
+    frame = plan.looked(frame)
     rows, *numbers = frame.select(validate_rows.counts(failures)).collect(engine="streaming").row(0)
     if rows == 0:
         raise EmptyInput(f"{source.table.name} has no rows", "nothing can be said about an empty table")
@@ -146,7 +147,7 @@ def _build(source: _Source, rules: Rules | None, payload: Path, rejects: Path) -
         source.keep(paths, payload)
     contents = _contents(source.table, rules, pl.scan_parquet(sorted(payload.iterdir()), glob=False))
     refused = frame.filter(validate_rows.bad(failures)) if broken else frame.clear()
-    marked = refused.drop(resolve.ERRORS, strict=False).with_columns(validate_rows.reasons(failures))
+    marked = refused.drop(resolve.ERRORS, strict=False).with_columns(validate_rows.reasons(failures)).drop(plan.flags)
     rejected = tables.write_table(marked, rejects, REJECTED).rows
     written = pl.scan_parquet(rejects / REJECTED, glob=False)
     examples = validate_rows.examples(written, failures, numbers) if broken else {}

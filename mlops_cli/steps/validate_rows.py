@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from mlops_cli.sources.names import exactly
+from mlops_cli.steps.batches import IMAGES
 from mlops_cli.steps.rules.resolve import ERRORS
 from mlops_cli.steps.rules.rule import Plan, Rule
 from mlops_cli.steps.validate_report import EXAMPLES
@@ -51,17 +52,23 @@ def reasons(failures: Failures) -> pl.Expr:
 def examples(rejected: pl.LazyFrame, failures: Failures, numbers: Sequence[int]) -> dict[str, list[str]]:
     """For each broken rule the first few different values that break it; `numbers` are the counts per rule."""
     found: dict[str, list[str]] = {}
+    schema = rejected.collect_schema()
     for (rule, _), number in zip(failures, numbers, strict=True):
-        names = list(rule.unique) or ([rule.column] if rule.column else [])
+        names = list(rule.unique) or [name for name in (rule.shows or rule.column,) if name]
         if number and names and not rule.warning:
             rows = (
                 rejected.filter(pl.col(ERRORS).list.contains(rule.label))
-                .select([exactly(name) for name in names])
+                .select([_shown(name, schema[name]) for name in names])
                 .unique(maintain_order=True)
                 .head(EXAMPLES)
             )
             found[rule.label] = [", ".join(_short(value) for value in row) for row in rows.collect().rows()]
     return found
+
+
+def _shown(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column as examples show it: an image by its path."""
+    return exactly(name).struct.field("path").alias(name) if dtype in IMAGES else exactly(name)
 
 
 def _short(value: object) -> str:

@@ -28,7 +28,7 @@ from mlops_cli.steps.validate_report import Report
 
 
 def stream(ctx: Context, given: Given, options: Options, reject: str | None) -> TableStream:
-    """The rows that pass, batch by batch in constant memory; a rule of uniqueness makes a spool of the table first.
+    """The rows that pass, batch by batch in constant memory; uniqueness and images make a spool of the table first.
 
     The verdict at the end decides whether the stream is whole. Rejected rows are kept as in `validate.run`.
     """
@@ -61,11 +61,12 @@ class _Work:
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mlops-")))
             stack.enter_context(tables.reading(self.table.name))
-            table = stack.enter_context(tables.replayable(self.table)) if self.plan.keys() else self.table
+            table = stack.enter_context(tables.replayable(self.table)) if self.plan.rereads else self.table
             failures = self.plan.failures(self.plan.twice(table.frame))
+            rows = self.plan.looked(table.frame)
             size = tables.rows_per_group(tables.schema_of(table.frame))
             with _Spool(folder / "rejected.arrow") as spool:
-                for frame in table.frame.collect_batches(chunk_size=size, maintain_order=True):
+                for frame in rows.collect_batches(chunk_size=size, maintain_order=True):
                     yield from self._batch(frame, failures, spool, arrow)
             self._end(failures, spool)
 
@@ -77,7 +78,9 @@ class _Work:
         passes, columns = validate_rows.accepted(self.plan, failures)
         if validate_rows.any_broken(failures, row[1:]):
             refused = frame.filter(validate_rows.bad(failures))
-            spool.write(refused.drop(ERRORS, strict=False).with_columns(validate_rows.reasons(failures)))
+            spool.write(
+                refused.drop(ERRORS, strict=False).with_columns(validate_rows.reasons(failures)).drop(self.plan.flags)
+            )
             self.rejected += refused.height
             frame = frame.filter(passes)
         good = frame.select(columns).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow)

@@ -41,6 +41,7 @@ CHECK_OPTIONS = ("ignore_na", "raise_warning", "error", "name", "title", "descri
 COLUMN_KEYS = (
     "dtype", "nullable", "unique", "coerce", "required", "regex", "default", "checks",
     "name", "title", "description", "metadata", "report_duplicates", "drop_invalid_rows",
+    "decodes", "near_duplicates",
 )  # fmt: skip
 TABLE_KEYS = (
     "schema_type", "version", "api", "dataframe_library", "columns", "checks", "index", "dtype", "coerce", "strict",
@@ -73,6 +74,8 @@ class ColumnRule(msgspec.Struct, frozen=True):
     required: bool = True
     regex: bool = False
     default: Scalar = None
+    decodes: bool = False  # every image can be decoded; this and the next are not pandera's
+    near_duplicates: int | None = None  # bits: rows that look like an earlier one are rejected
     checks: tuple[CheckRule, ...] = ()
 
 
@@ -103,6 +106,9 @@ def _meant(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     meant = {key: _meant(one) for key, one in value.items() if key not in ("source", "where")}
+    for key, unset in (("decodes", False), ("near_duplicates", None)):
+        if key in meant and meant[key] is unset:  # digests of rules without these words are what they were
+            del meant[key]
     if isinstance(meant.get("dtype"), str):
         kind = types.parse(meant["dtype"], "dtype")
         meant["dtype"] = [kind.family, str(kind.dtype)]

@@ -10,6 +10,7 @@ import yaml
 
 from mlops_cli.errors import EmptyInput
 from mlops_cli.sources.names import exactly
+from mlops_cli.steps.batches import IMAGES
 from mlops_cli.steps.rules.resolve import ERRORS
 from mlops_cli.steps.rules.types import family_of
 
@@ -46,11 +47,16 @@ def _sums(schema: dict[str, pl.DataType]) -> list[pl.Expr]:
         sums.append(column.null_count().alias(f"nulls {number}"))
         if dtype.is_float():
             sums.append(column.is_nan().sum().alias(f"nans {number}"))
-        if dtype.is_integer() or dtype.is_float():
+        if dtype.is_float() or (dtype.is_integer() and not _hashes(dtype, schema)):
             sums += [column.min().alias(f"min {number}"), column.max().alias(f"max {number}")]
         if family_of(dtype) == "string":
             sums.append(column.cast(pl.String).approx_n_unique().alias(f"levels {number}"))
     return sums
+
+
+def _hashes(dtype: pl.DataType, schema: dict[str, pl.DataType]) -> bool:
+    """Whether a column is one of perceptual hashes, which have no range."""
+    return dtype == pl.UInt64 and any(other in IMAGES for other in schema.values())
 
 
 def _levels(

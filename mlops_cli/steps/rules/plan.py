@@ -9,9 +9,9 @@ import polars as pl
 
 from mlops_cli.errors import InputUnusable
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps.rules import checks, labels, schema, types, values
+from mlops_cli.steps.rules import checks, labels, looks, schema, types, values
 from mlops_cli.steps.rules.resolve import Bound, Resolved
-from mlops_cli.steps.rules.rule import Plan, Rule
+from mlops_cli.steps.rules.rule import Look, Plan, Rule
 
 
 def build(resolved: Resolved) -> Plan:
@@ -19,15 +19,31 @@ def build(resolved: Resolved) -> Plan:
     pandera = schema.build(resolved)
     outputs = {name: exactly(name) for name in resolved.data}
     rules: list[Rule] = []
+    found: list[Look] = []
     for bound in resolved.columns:
         outputs[bound.name] = _output(resolved.rules.source, bound)
     for bound in resolved.columns:
         rules.extend(_column(resolved, bound, pandera.columns[bound.name], outputs[bound.name]))
+        for look, told in _looks(resolved, bound, outputs[bound.name]):
+            found.append(look)
+            rules.extend(told)
     rules.extend(_table(resolved, pandera, outputs))
     rewrites = list(resolved.keeps) != list(resolved.data) or any(
         bound.coerced or bound.absent or bound.rule.default is not None for bound in resolved.columns
     )
-    return Plan(labels.distinct(rules), {name: outputs[name] for name in resolved.keeps}, rewrites)
+    return Plan(labels.distinct(rules), {name: outputs[name] for name in resolved.keeps}, rewrites, tuple(found))
+
+
+def _looks(resolved: Resolved, bound: Bound, value: pl.Expr) -> list[tuple[Look, list[Rule]]]:
+    """What is found out of the column before its rows are judged."""
+    where, data = f"{resolved.rules.source}: columns.{bound.rule.name}", resolved.data
+    made = []
+    if bound.rule.decodes and not bound.absent:
+        made.append(looks.decodes(bound.name, data, f"{where}.decodes"))
+    if bound.rule.near_duplicates is not None and not bound.absent:
+        bits = bound.rule.near_duplicates
+        made.append(looks.near_duplicates(bound.name, value, bits, data, f"{where}.near_duplicates"))
+    return made
 
 
 def _output(source: str, bound: Bound) -> pl.Expr:

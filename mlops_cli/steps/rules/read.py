@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlops_cli.errors import InputUnusable
+from mlops_cli.steps import near
 from mlops_cli.steps.rules import types, yaml_text
 from mlops_cli.steps.rules.form import (
     ALIASES,
@@ -100,8 +101,19 @@ def _column(name: Any, keys: Any, source: str) -> ColumnRule:
         required=_flag(column, "required", True, source, where),
         regex=_flag(column, "regex", False, source, where) or (name.startswith("^") and name.endswith("$")),
         default=default,
+        decodes=_flag(column, "decodes", False, source, where),
+        near_duplicates=_distance(column.get("near_duplicates"), source, f"{where}.near_duplicates"),
         checks=(*_checks(column.get("checks"), source, f"{where}.checks"), *_checks(flat or None, source, where)),
     )
+
+
+def _distance(value: Any, source: str, where: str) -> int | None:
+    """The bits in which near-duplicates may differ: `true` is the usual number."""
+    if value is None or isinstance(value, bool):
+        return near.DISTANCE if value else None
+    if not isinstance(value, int) or not 0 <= value <= near.MOST:
+        raise InputUnusable(f"{source}: {where}: {_short(value)} is neither true nor 0 to {near.MOST} bits")
+    return value
 
 
 def _checks(given: Any, source: str, where: str) -> tuple[CheckRule, ...]:

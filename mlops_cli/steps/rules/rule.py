@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import polars as pl
 
@@ -23,6 +24,20 @@ class Rule:
     fail: pl.Expr | None  # None: `unique` says it, and which values are there twice has to be looked up first
     warning: bool = False  # counted, but the rows stay
     unique: tuple[str, ...] = ()
+    shows: str | None = None  # the column that examples are taken from, if it is another
+
+
+class Look(Protocol):
+    """Something that has to be found out of all rows before they can be judged, with code that is no expression."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The names of the columns of answers."""
+        ...
+
+    def answers(self, frame: pl.LazyFrame) -> list[pl.Series]:
+        """The columns of answers: of each row, in order, whether it breaks the rule."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +47,24 @@ class Plan:
     rules: tuple[Rule, ...]
     outputs: Mapping[str, pl.Expr]
     rewrites: bool  # the rows that pass are not simply the rows that came in
+    looks: tuple[Look, ...] = ()
+
+    @property
+    def rereads(self) -> bool:
+        """Whether the rows are read before they are judged, so that they must be there more than once."""
+        return bool(self.looks or self.keys())
+
+    @property
+    def flags(self) -> list[str]:
+        """The columns of answers that `looked` adds."""
+        return [name for look in self.looks for name in look.flags]
+
+    def looked(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """The rows with the answers of all looks beside them, as columns of which one bit a row is in memory."""
+        if not self.looks:
+            return frame
+        answers = pl.DataFrame([series for look in self.looks for series in look.answers(frame)])
+        return pl.concat([frame, answers.lazy()], how="horizontal")
 
     def keys(self) -> list[tuple[str, ...]]:
         """The sets of columns in which no values may be there twice."""
