@@ -15,8 +15,9 @@ from mlops_cli.runtime.bodies import INLINE, Bodies, Receive
 from mlops_cli.runtime.log import PredictionLog
 from mlops_cli.runtime.pages import JSON, Page, Pages
 from mlops_cli.runtime.prometheus import Metrics
-from mlops_cli.runtime.protocols.base import Refused, Wire
+from mlops_cli.runtime.protocols.base import Head, Refused, Wire
 from mlops_cli.runtime.protocols.mlflow import MLflow
+from mlops_cli.runtime.protocols.predict import Predict
 from mlops_cli.runtime.protocols.v2 import V2
 from mlops_cli.runtime.scoring import Scored, Scorer, request_ids
 from mlops_cli.runtime.settings import Settings
@@ -26,6 +27,7 @@ Headers = dict[bytes, bytes]
 
 _THREADS = 2
 _LONGEST_ID = 256
+_JSON_BYTES = b"inference-header-content-length"
 
 
 class App:
@@ -48,8 +50,10 @@ class App:
         v2 = V2(scorer.signature, settings.name, settings.version, settings.key)
         self._wires: dict[str, Wire] = dict.fromkeys(pages.infer_paths(settings), v2)
         self._wires[pages.INVOCATIONS] = MLflow(scorer.signature, settings.key)
+        self._wires[pages.PREDICT] = Predict(scorer.signature, settings.key)
         self._pages = Pages(settings, v2, metrics, lambda: not self.draining)
         self._bodies = Bodies(settings.max_body)
+        self._inline = 0 if scorer.has_images else INLINE  # a small file may hold a large image
         self._new_id = request_ids()
         self._pool = ThreadPoolExecutor(_THREADS, "predict")
 
@@ -65,7 +69,7 @@ class App:
         given = headers.get(b"x-request-id")
         request_id = self._new_id() if given is None else self._id(given)
         wire = self._wires.get(scope["path"])
-        if wire is None or scope["method"] != "POST":
+        if wire is None or not (scope["method"] == "POST" or (scope["method"] == "PUT" and wire.name == "predict")):
             page = self._pages.get(scope["method"], scope["path"], lambda: self._authorised(headers))
             self._metrics.other(page.status)
             await self._send(send, page, request_id)
@@ -73,7 +77,7 @@ class App:
         started = perf_counter()
         self._metrics.begin()
         try:
-            scored = await self._scored(wire, headers, receive, request_id, started)
+            scored = await self._scored(wire, headers, scope, receive, request_id, started)
             if scored is None:
                 self._metrics.left()
                 return
@@ -88,21 +92,23 @@ class App:
         await self._send(send, page, request_id)
 
     async def _scored(
-        self, wire: Wire, headers: Headers, receive: Receive, request_id: str, started: float
+        self, wire: Wire, headers: Headers, scope: dict[str, Any], receive: Receive, request_id: str, started: float
     ) -> Scored | None:
         """The answer to a request to predict, None when its client has gone; Refused."""
         if not self._authorised(headers):
             raise Refused(401, "a token is needed: Authorization: Bearer TOKEN")
         self._bodies.admit(headers)
-        kind = headers.get(b"content-type", b"").decode("latin-1")
+        head = Head(headers.get(b"content-type", b"").decode("latin-1"), scope.get("query_string", b""))
+        if _JSON_BYTES in headers:
+            head.json_bytes = _whole_number(headers[_JSON_BYTES])
         body = await self._bodies.read(receive)
         if body is None:
             return None
-        if len(body) <= INLINE:
-            return self._scorer.score(wire, body, kind, request_id, started)
+        if len(body) <= self._inline:
+            return self._scorer.score(wire, body, head, request_id, started)
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self._scorer.score, wire, body, kind, request_id, started)
+            return await loop.run_in_executor(self._pool, self._scorer.score, wire, body, head, request_id, started)
         finally:
             self._bodies.release(body)
 
@@ -139,6 +145,13 @@ class App:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": page.status, "headers": headers})
         await send({"type": "http.response.body", "body": page.body})
+
+
+def _whole_number(text: bytes) -> int:
+    """How many bytes of a body are JSON, from a header; Refused (400) when it says no number."""
+    if not text.isdigit() or len(text) > 18:
+        raise Refused(400, "Inference-Header-Content-Length is not a number")
+    return int(text)
 
 
 def _header(request_id: str) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mlops_cli.runtime.signature import Label
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
-PROTOCOLS = ("v2", "mlflow", "other")
+PROTOCOLS = ("v2", "mlflow", "predict", "other")
 CODES = (200, 400, 401, 404, 405, 413, 415, 500, 503)
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _MOST_CLASSES = 100  # a class beyond these is counted as "other": a label must not grow without bound

@@ -19,6 +19,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _INT64 = 1 << 63
 _SHOWN = 60
+_PIXEL = b"P5 1 1 255\n\x80"
 
 _EXPECTED = {
     "bool": "true or false",
@@ -39,6 +40,11 @@ class RequestError(Exception):
         self.message = message
         self.row = row
         self.column = column
+
+
+def blank(signature: Signature) -> dict[str, Any]:
+    """A row without values that any model of the signature answers: its images are one grey pixel."""
+    return {column.name: _PIXEL if column.type == "image" else None for column in signature.columns}
 
 
 def batch_from_rows(signature: Signature, rows: Sequence[Mapping[str, Any]]) -> Batch:
@@ -62,6 +68,8 @@ def batch_from_rows(signature: Signature, rows: Sequence[Mapping[str, Any]]) -> 
                 if name not in row:
                     raise RequestError(f"column {name!r} is missing", index, name)
         batch[name] = column_of(column, [row.get(name) for row in rows])
+    for column in signature.context:  # the model never sees it, the log does
+        column_of(column, [row.get(column.name) for row in rows])
     return batch
 
 
@@ -79,6 +87,8 @@ def batch_from_columns(signature: Signature, columns: Mapping[str, Sequence[Any]
     for column in signature.columns:
         values = columns.get(column.name)
         batch[column.name] = absent(column, rows) if values is None else column_of(column, values)
+    for column in signature.context:
+        column_of(column, columns.get(column.name, ()))
     return batch
 
 

@@ -16,7 +16,7 @@ import uvicorn
 import uvloop
 
 from mlops_cli.errors import INTERRUPTED, TERMINATED, Outside
-from mlops_cli.runtime import connection, predictors
+from mlops_cli.runtime import connection, predictors, rows
 from mlops_cli.runtime.app import App
 from mlops_cli.runtime.log import Lines, PredictionLog
 from mlops_cli.runtime.messages import Reporter, Say
@@ -58,9 +58,9 @@ def build(settings: Settings, shared: Shared, worker: int, say: Say) -> App:
     predictor = predictors.load(settings.directory, settings.threads)
     settings.fit(predictor.signature)
     # One row and two take different ways: a model that cannot answer is found out now, not by the first client.
-    nothing = dict.fromkeys(predictor.signature.names)
-    for rows in ([nothing], [nothing, nothing]):
-        predictor.answer(rows)
+    blank = rows.blank(predictor.signature)
+    for given in ([blank], [blank, blank]):
+        predictor.answer(given)
     about = {"model": settings.name, "version": settings.version or "", "digest": model.id}
     metrics = Metrics(shared, worker, about, predictor.signature.classes)
     log = lines = None
