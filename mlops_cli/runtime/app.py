@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +31,16 @@ _LONGEST_ID = 256
 _JSON_BYTES = b"inference-header-content-length"
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """One version of the model, ready to answer: a request is answered by the one that it began with."""
+
+    scorer: Scorer
+    wires: dict[str, Wire]
+    pages: Pages
+    inline: int
+
+
 class App:
     """`draining` is set when the worker is about to end: every answer then closes its connection.
 
@@ -45,17 +56,27 @@ class App:
         report: Callable[[Exception], None],
     ) -> None:
         self.draining = False
-        self._scorer, self._metrics, self._log, self._report = scorer, metrics, log, report
+        self._metrics, self._log, self._report = metrics, log, report
         self._tokens = settings.tokens
-        v2 = V2(scorer.signature, settings.name, settings.version, settings.key)
-        self._wires: dict[str, Wire] = dict.fromkeys(pages.infer_paths(settings), v2)
-        self._wires[pages.INVOCATIONS] = MLflow(scorer.signature, settings.key)
-        self._wires[pages.PREDICT] = Predict(scorer.signature, settings.key)
-        self._pages = Pages(settings, v2, metrics, lambda: not self.draining)
         self._bodies = Bodies(settings.max_body)
-        self._inline = 0 if scorer.has_images else INLINE  # a small file may hold a large image
+        self._now = self._serving(scorer, settings)
         self._new_id = request_ids()
         self._pool = ThreadPoolExecutor(_THREADS, "predict")
+
+    def take(self, scorer: Scorer, settings: Settings, about: Mapping[str, str]) -> None:
+        """From the next request on, answer with another version; what is in flight ends on the one before."""
+        self._metrics.take(about, scorer.signature.classes)
+        self._now = self._serving(scorer, settings)
+
+    def _serving(self, scorer: Scorer, settings: Settings) -> Serving:
+        """What answers for a version."""
+        signature, key = scorer.signature, settings.key
+        v2 = V2(signature, settings.name, settings.version, key)
+        wires: dict[str, Wire] = dict.fromkeys(pages.infer_paths(settings), v2)
+        wires[pages.INVOCATIONS] = MLflow(signature, key)
+        wires[pages.PREDICT] = Predict(signature, key)
+        inline = 0 if scorer.has_images else INLINE  # a small file may hold a large image
+        return Serving(scorer, wires, Pages(settings, v2, self._metrics, lambda: not self.draining), inline)
 
     def close(self) -> None:
         """End the threads and write what the log still holds."""
@@ -68,16 +89,17 @@ class App:
         headers: Headers = dict(scope["headers"])
         given = headers.get(b"x-request-id")
         request_id = self._new_id() if given is None else self._id(given)
-        wire = self._wires.get(scope["path"])
+        now = self._now
+        wire = now.wires.get(scope["path"])
         if wire is None or not (scope["method"] == "POST" or (scope["method"] == "PUT" and wire.name == "predict")):
-            page = self._pages.get(scope["method"], scope["path"], lambda: self._authorised(headers))
+            page = now.pages.get(scope["method"], scope["path"], lambda: self._authorised(headers))
             self._metrics.other(page.status)
             await self._send(send, page, request_id)
             return
         started = perf_counter()
         self._metrics.begin()
         try:
-            scored = await self._scored(wire, headers, scope, receive, request_id, started)
+            scored = await self._scored(now, wire, scope, headers, receive, request_id, started)
             if scored is None:
                 self._metrics.left()
                 return
@@ -92,7 +114,14 @@ class App:
         await self._send(send, page, request_id)
 
     async def _scored(
-        self, wire: Wire, headers: Headers, scope: dict[str, Any], receive: Receive, request_id: str, started: float
+        self,
+        now: Serving,
+        wire: Wire,
+        scope: dict[str, Any],
+        headers: Headers,
+        receive: Receive,
+        request_id: str,
+        started: float,
     ) -> Scored | None:
         """The answer to a request to predict, None when its client has gone; Refused."""
         if not self._authorised(headers):
@@ -104,11 +133,11 @@ class App:
         body = await self._bodies.read(receive)
         if body is None:
             return None
-        if len(body) <= self._inline:
-            return self._scorer.score(wire, body, head, request_id, started)
+        if len(body) <= now.inline:
+            return now.scorer.score(wire, body, head, request_id, started)
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self._scorer.score, wire, body, head, request_id, started)
+            return await loop.run_in_executor(self._pool, now.scorer.score, wire, body, head, request_id, started)
         finally:
             self._bodies.release(body)
 

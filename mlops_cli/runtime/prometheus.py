@@ -55,6 +55,15 @@ class Metrics:
         """`about` are the labels model, version and digest."""
         self._shared = shared
         self._row = shared.row(worker)
+        self._name(about, classes)
+
+    def take(self, about: Mapping[str, str], classes: Sequence[Label] | None) -> None:
+        """Another version answers from now on: what is counted for it begins at 0, but for what is in progress."""
+        for slot in (_SUM, *range(_FIRST_BUCKET, _SLOTS)):
+            self._row[slot] = 0.0
+        self._name(about, classes)
+
+    def _name(self, about: Mapping[str, str], classes: Sequence[Label] | None) -> None:
         self._about = dict(about)
         self._classes = list(classes or ())
         self._slots = {label: _FIRST_CLASS + min(i, _MOST_CLASSES) for i, label in enumerate(self._classes)}

@@ -112,6 +112,14 @@ def size(text: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
+def seconds(text: str) -> float:
+    """Seconds of `10s`, `2m` or `0.5s`; Usage for anything else."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([sm])", text.strip().lower())
+    if found is None or not float(found[1]):
+        raise Usage(f"{text!r} is not a time", "write it like 10s or 2m")
+    return float(found[1]) * (60 if found[2] == "m" else 1)
+
+
 def days(text: str) -> int:
     """Days of `30d` or `4w`; Usage for anything else."""
     found = re.fullmatch(r"(\d{1,6})\s*([dw])", text.strip().lower())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
@@ -59,7 +59,7 @@ def run(settings: Settings, source: BinaryIO, sink: BinaryIO, say: Say) -> int:
 
 
 def _batches(source: BinaryIO, signature: Signature, settings: Settings) -> Iterator[tuple[list[bytes], Read]]:
-    """What has come together, and how to read a row of it: frames when the first byte is one of a length, else lines."""
+    """What has come together, and how to read a row of it: frames when the first byte is that of a length."""
     image = next((column.name for column in signature.columns if column.type == "image"), None)
     context = _context(signature, settings)
     chunks = iter(lambda: os.read(source.fileno(), _CHUNK), b"")
@@ -133,7 +133,7 @@ def _file(name: str, most: int) -> bytes:
     return data
 
 
-def _context(signature: Signature, settings: Settings) -> Mapping[str, Any] | Any:
+def _context(signature: Signature, settings: Settings) -> Row:
     """The columns that every row has without sending them; Usage for one that the model does not know."""
     known = {column.name: column for column in signature.accepted if column.type != "image"}
     for name in settings.context:

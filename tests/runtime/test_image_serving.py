@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 import pytest
-from onnx_models import CONTEXT, SIZE, make_image_model, picture
+from onnx_models import CONTEXT, SIZE, image_signature, make_image_model, picture
 from PIL import Image
 from serving import call, invocations, logged, make_app, post
 
@@ -266,7 +266,7 @@ def test_the_log_has_measurements_and_context_and_no_bytes(model, tmp_path):
     assert infer(app, {"name": "image", "shape": [2], "datatype": "BYTES", "data": [text(d) for d in FILES[:2]]})
     app.close()
     one, two, three = logged(tmp_path / "log")
-    measured = [*"width height brightness contrast sharpness red green blue confidence embedding_1 embedding_2".split()]
+    measured = [column.name for column in image_signature().measured]
     assert list(one["inputs"]) == [*(column.name for column in CONTEXT), *measured]
     assert (one["key"], one["request_id"], one["prediction"]) == ("f7", "r1", "bus")
     assert (one["inputs"]["camera"], one["inputs"]["width"]) == ("north", 40)
