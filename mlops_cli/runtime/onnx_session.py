@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -16,6 +16,14 @@ except ImportError:
     raise MissingExtra.of("onnxruntime", "onnx") from None
 
 _HINT = "the model directory is damaged, or was put together by hand; train or fetch it again"
+
+
+class Value(NamedTuple):
+    """An input or output: name, type such as `tensor(float)`, shape with a text or None where a size is free."""
+
+    name: str
+    type: str
+    shape: list[int | str | None]
 
 
 class Session:
@@ -33,8 +41,8 @@ class Session:
             self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise Integrity(f"onnxruntime refuses the model: {_line(error)}", _HINT) from None
-        self._there = {item.name: item for item in (*self._session.get_inputs(), *self._session.get_outputs())}
-        lacking = [name for name in (*inputs, *outputs) if name not in self._there]
+        there = {item.name for item in (*self._session.get_inputs(), *self._session.get_outputs())}
+        lacking = [name for name in (*inputs, *outputs) if name not in there]
         if lacking:
             raise Integrity(f"the model has no {', '.join(lacking)}", _HINT)
         self._inputs, self._outputs = list(inputs), list(outputs)
@@ -51,10 +59,15 @@ class Session:
             raise Integrity(f"onnxruntime cannot compute the model: {_line(error)}", _HINT) from None
         return found
 
-    def shape(self, name: str) -> tuple[str, list[int | str | None]]:
-        """The type of an input or output, `tensor(float)`, and its shape; a text or None where a size is free."""
-        item = self._there[name]
-        return item.type, list(item.shape)
+    @property
+    def inputs(self) -> list[Value]:
+        """All that the model takes."""
+        return [Value(item.name, item.type, list(item.shape)) for item in self._session.get_inputs()]
+
+    @property
+    def outputs(self) -> list[Value]:
+        """All that it puts out."""
+        return [Value(item.name, item.type, list(item.shape)) for item in self._session.get_outputs()]
 
 
 def _line(error: Exception) -> str:

@@ -19,7 +19,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _INT64 = 1 << 63
 _SHOWN = 60
-_PIXEL = b"P5 1 1 255\n\x80"
+_EMPTY: dict[str, Any] = {
+    "bool": False,
+    "int": 0,
+    "float": 0.0,
+    "string": "",
+    "date": "1970-01-01",
+    "datetime": "1970-01-01",
+    "image": b"P5 1 1 255\n\x80",
+}
 
 _EXPECTED = {
     "bool": "true or false",
@@ -43,8 +51,8 @@ class RequestError(Exception):
 
 
 def blank(signature: Signature) -> dict[str, Any]:
-    """A row without values that any model of the signature answers: its images are one grey pixel."""
-    return {column.name: _PIXEL if column.type == "image" else None for column in signature.columns}
+    """A row that any model of the signature answers: zeros, empty texts, and a grey pixel for an image."""
+    return {column.name: _EMPTY[column.type] for column in signature.columns}
 
 
 def batch_from_rows(signature: Signature, rows: Sequence[Mapping[str, Any]]) -> Batch:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from onnx_models import make_image_model, picture
-from serving import ROW, Running, ask, eventually, logged, make_model
+from serving import ROW, Running, ask, eventually, logged, make_model, v2
 
 from mlops_cli.store import artefact, registry
 from mlops_cli.store.registry import Entry
@@ -68,8 +68,7 @@ class Clients:
 
     def _ask(self, seen):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        body = {"inputs": [{"name": n, "shape": [1], "datatype": k, "data": [ROW[n]]} for n, k in
-                           (("carrier", "BYTES"), ("hour", "INT64"), ("distance", "FP64"), ("weekend", "BOOL"))]}  # fmt: skip
+        body = v2(ROW)
         while not self._over.is_set():
             try:
                 status, _, answer = ask(connection, "POST", INFER, body)
@@ -124,12 +123,12 @@ def test_no_request_fails_while_the_alias_moves(store, workers):
 
 def test_a_version_that_is_swapped_in_before_it_is_loaded_fails_requests(store):
     """The mutant: that the test above can see a lost request."""
-    with follow("--follow", "0.1s", command=[sys.executable, "-c", EARLY, "serve"]) as server:
-        with Clients(server.port) as clients:
-            for number in (2, 3, 1, 2, 3):
-                move(store, number)
-                server.said = ""
-                says(server, f"flights {number} answers from now on")
+    early = [sys.executable, "-c", EARLY, "serve"]
+    with follow("--follow", "0.1s", command=early) as server, Clients(server.port) as clients:
+        for number in (2, 3, 1, 2, 3):
+            move(store, number)
+            server.said = ""
+            says(server, f"flights {number} answers from now on")
     assert clients.failed
 
 
