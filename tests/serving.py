@@ -176,7 +176,8 @@ async def called(app, method: str, path: str, body: bytes = b"", headers=(), chu
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
+    path, _, query = path.partition("?")
+    scope = {"type": "http", "method": method, "path": path, "headers": list(headers), "query_string": query.encode()}
     await app(scope, receive, send)
     if not sent:
         return None

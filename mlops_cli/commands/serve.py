@@ -20,7 +20,13 @@ Token = Annotated[
 ]
 Body = Annotated[str, typer.Option("--max-body", metavar="SIZE", help="The largest body of a request.")]
 Drain = Annotated[float, typer.Option("--drain-seconds", metavar="S", help="Accept for so long after SIGTERM.")]
-Stdio = Annotated[bool, typer.Option("--stdio", help="NDJSON rows on stdin, answers on stdout; no port.")]
+Stdio = Annotated[bool, typer.Option("--stdio", help="Rows or image files on stdin, answers on stdout; no port.")]
+Constants = Annotated[
+    str | None, typer.Option("--context", metavar="A=V,…", help="Columns of every row of --stdio: camera=north.")
+]
+Follow = Annotated[
+    str | None, typer.Option("--follow", metavar="10s", help="Look so often for another version under the name.")
+]
 
 
 def main(
@@ -39,6 +45,8 @@ def main(
     max_rows: Annotated[int, typer.Option("--max-rows", metavar="N", help="The most rows of a request.")] = 100_000,
     drain_seconds: Drain = 2.0,
     stdio: Stdio = False,
+    context: Constants = None,
+    follow: Follow = None,
     registry: _options.Registry = None,
     json: _options.Json = False,
     quiet: _options.Quiet = False,
@@ -51,18 +59,18 @@ def main(
     a failed request and ends with 0; Ctrl-C ends with 130. With --json, the URL is printed once it accepts.
 
     \b
-    mlops serve flights@production --port 8080 --log logs/ --key flight_id --retain 30d
+    mlops serve flights@production --port 8080 --log logs/ --key flight_id --retain 30d --follow 10s
     cat rows.ndjson | mlops serve flights@production --stdio
     """
     with _pipe.session("serve", json=json, quiet=quiet, verbose=verbose, force=force, registry=registry) as session:
         from mlops_cli.steps import serve
 
         files = (log, key, log_columns, log_redact, retain, token_file)
-        options = serve.Options(host, port, workers, *files, max_body, max_rows, drain_seconds)
+        options = serve.Options(host, port, workers, *files, max_body, max_rows, drain_seconds, context)
         if stdio:
             code = serve.stream(session.context, ref, options, name, sys.stdin.buffer, sys.stdout.buffer)
         else:
             ready = session.print_json if json else None
-            code = serve.run(session.context, session.given(ref), options, name, ready)
+            code = serve.run(session.context, session.given(ref), options, name, ready, follow)
         if code:
             raise SystemExit(code)

@@ -74,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-body", default="16MB", metavar="SIZE", help="largest body of a request (default: %(default)s)")
     add("--max-rows", type=int, default=100_000, metavar="N", help="most rows in a request (default: %(default)s)")
     add("--drain-seconds", type=float, default=2.0, metavar="S", help="accept for so long after SIGTERM (default: 2)")
-    add("--stdio", action="store_true", help="NDJSON rows on stdin, answers on stdout, no port")
+    add("--stdio", action="store_true", help="rows or image files on stdin, answers on stdout, no port")
+    add("--context", metavar="A=V,…", help="with --stdio: columns that every row has, e.g. camera=north")
     return parser
 
 

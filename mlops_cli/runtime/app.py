@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 from urllib.parse import quote
@@ -15,8 +16,9 @@ from mlops_cli.runtime.bodies import INLINE, Bodies, Receive
 from mlops_cli.runtime.log import PredictionLog
 from mlops_cli.runtime.pages import JSON, Page, Pages
 from mlops_cli.runtime.prometheus import Metrics
-from mlops_cli.runtime.protocols.base import Refused, Wire
+from mlops_cli.runtime.protocols.base import Head, Refused, Wire
 from mlops_cli.runtime.protocols.mlflow import MLflow
+from mlops_cli.runtime.protocols.predict import Predict
 from mlops_cli.runtime.protocols.v2 import V2
 from mlops_cli.runtime.scoring import Scored, Scorer, request_ids
 from mlops_cli.runtime.settings import Settings
@@ -26,6 +28,17 @@ Headers = dict[bytes, bytes]
 
 _THREADS = 2
 _LONGEST_ID = 256
+_JSON_BYTES = b"inference-header-content-length"
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """One version of the model, ready to answer: a request is answered by the one that it began with."""
+
+    scorer: Scorer
+    wires: dict[str, Wire]
+    pages: Pages
+    inline: int
 
 
 class App:
@@ -43,15 +56,27 @@ class App:
         report: Callable[[Exception], None],
     ) -> None:
         self.draining = False
-        self._scorer, self._metrics, self._log, self._report = scorer, metrics, log, report
+        self._metrics, self._log, self._report = metrics, log, report
         self._tokens = settings.tokens
-        v2 = V2(scorer.signature, settings.name, settings.version, settings.key)
-        self._wires: dict[str, Wire] = dict.fromkeys(pages.infer_paths(settings), v2)
-        self._wires[pages.INVOCATIONS] = MLflow(scorer.signature, settings.key)
-        self._pages = Pages(settings, v2, metrics, lambda: not self.draining)
         self._bodies = Bodies(settings.max_body)
+        self._now = self._serving(scorer, settings)
         self._new_id = request_ids()
         self._pool = ThreadPoolExecutor(_THREADS, "predict")
+
+    def take(self, scorer: Scorer, settings: Settings, about: Mapping[str, str]) -> None:
+        """From the next request on, answer with another version; what is in flight ends on the one before."""
+        self._metrics.take(about, scorer.signature.classes)
+        self._now = self._serving(scorer, settings)
+
+    def _serving(self, scorer: Scorer, settings: Settings) -> Serving:
+        """What answers for a version."""
+        signature, key = scorer.signature, settings.key
+        v2 = V2(signature, settings.name, settings.version, key)
+        wires: dict[str, Wire] = dict.fromkeys(pages.infer_paths(settings), v2)
+        wires[pages.INVOCATIONS] = MLflow(signature, key)
+        wires[pages.PREDICT] = Predict(signature, key)
+        inline = 0 if scorer.has_images else INLINE  # a small file may hold a large image
+        return Serving(scorer, wires, Pages(settings, v2, self._metrics, lambda: not self.draining), inline)
 
     def close(self) -> None:
         """End the threads and write what the log still holds."""
@@ -64,16 +89,17 @@ class App:
         headers: Headers = dict(scope["headers"])
         given = headers.get(b"x-request-id")
         request_id = self._new_id() if given is None else self._id(given)
-        wire = self._wires.get(scope["path"])
-        if wire is None or scope["method"] != "POST":
-            page = self._pages.get(scope["method"], scope["path"], lambda: self._authorised(headers))
+        now = self._now
+        wire = now.wires.get(scope["path"])
+        if wire is None or not (scope["method"] == "POST" or (scope["method"] == "PUT" and wire.name == "predict")):
+            page = now.pages.get(scope["method"], scope["path"], lambda: self._authorised(headers))
             self._metrics.other(page.status)
             await self._send(send, page, request_id)
             return
         started = perf_counter()
         self._metrics.begin()
         try:
-            scored = await self._scored(wire, headers, receive, request_id, started)
+            scored = await self._scored(now, wire, scope, headers, receive, request_id, started)
             if scored is None:
                 self._metrics.left()
                 return
@@ -88,21 +114,30 @@ class App:
         await self._send(send, page, request_id)
 
     async def _scored(
-        self, wire: Wire, headers: Headers, receive: Receive, request_id: str, started: float
+        self,
+        now: Serving,
+        wire: Wire,
+        scope: dict[str, Any],
+        headers: Headers,
+        receive: Receive,
+        request_id: str,
+        started: float,
     ) -> Scored | None:
         """The answer to a request to predict, None when its client has gone; Refused."""
         if not self._authorised(headers):
             raise Refused(401, "a token is needed: Authorization: Bearer TOKEN")
         self._bodies.admit(headers)
-        kind = headers.get(b"content-type", b"").decode("latin-1")
+        head = Head(headers.get(b"content-type", b"").decode("latin-1"), scope.get("query_string", b""))
+        if _JSON_BYTES in headers:
+            head.json_bytes = _whole_number(headers[_JSON_BYTES])
         body = await self._bodies.read(receive)
         if body is None:
             return None
-        if len(body) <= INLINE:
-            return self._scorer.score(wire, body, kind, request_id, started)
+        if len(body) <= now.inline:
+            return now.scorer.score(wire, body, head, request_id, started)
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self._scorer.score, wire, body, kind, request_id, started)
+            return await loop.run_in_executor(self._pool, now.scorer.score, wire, body, head, request_id, started)
         finally:
             self._bodies.release(body)
 
@@ -139,6 +174,13 @@ class App:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": page.status, "headers": headers})
         await send({"type": "http.response.body", "body": page.body})
+
+
+def _whole_number(text: bytes) -> int:
+    """How many bytes of a body are JSON, from a header; Refused (400) when it says no number."""
+    if not text.isdigit() or len(text) > 18:
+        raise Refused(400, "Inference-Header-Content-Length is not a number")
+    return int(text)
 
 
 def _header(request_id: str) -> bytes:

@@ -32,8 +32,6 @@ class Bodies:
             self._check(size, size)
         if b"content-encoding" in headers and headers[b"content-encoding"].lower() != b"identity":
             raise Refused(415, "a compressed body is not understood")
-        if b"inference-header-content-length" in headers:
-            raise Refused(400, "binary tensor data is not understood, send JSON")
 
     async def read(self, receive: Receive) -> bytes | None:
         """The whole body, None when the client has gone; hand it to `release` afterwards."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_cli.errors import Corrupt
-from mlops_cli.runtime import images, occlusion, onnx_session, rows
+from mlops_cli.runtime import images, occlusion, onnx_answers, onnx_session, rows
 from mlops_cli.runtime.columns import Batch
 from mlops_cli.runtime.images import STATISTICS, Picture, Preparation, Undecodable
 from mlops_cli.runtime.predictors import Explanation, Prediction
@@ -58,6 +58,11 @@ class Model:
     def answer(self, given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """JSON rows in, JSON-ready answers out; RequestError when a row does not fit the signature."""
         return rows.answers(self.signature, self.predict(rows.batch_from_rows(self.signature, given)))
+
+    def raw(self, batch: Batch) -> list[NDArray[np.float32]]:
+        """What the file itself puts out, (1, classes) for each image; RequestError for one that cannot be decoded."""
+        data = batch[self._image].values
+        return [logits[None] for logits, _ in self._map(range(len(data)), data)]
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The raw answers for pixels of shape (n, height, width, channels): (n, classes)."""
@@ -112,15 +117,12 @@ class Model:
         return outputs[0][0], seen
 
     def _answers(self, logits: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
-        """Values and probabilities: softmax(logits / temperature)."""
+        """Values and probabilities."""
         if self.signature.classes is None:
-            return logits[:, 0].astype(np.float64), None
-        if logits.shape[1] != len(self.signature.classes):
-            raise Corrupt(f"{FILE} answers {logits.shape[1]} classes, the signature has {len(self.signature.classes)}")
-        scaled = logits.astype(np.float64) / self._preparation.temperature
-        scaled -= scaled.max(axis=1, keepdims=True)
-        proba = np.exp(scaled)
-        proba /= proba.sum(axis=1, keepdims=True)
+            return onnx_answers.matrix(logits)[:, 0], None
+        how = self._preparation
+        values, classes = onnx_answers.matrix(logits), len(self.signature.classes)
+        proba = onnx_answers.proba(values, classes, how.gives, how.order, how.temperature)
         return proba.argmax(axis=1).astype(np.int32), proba
 
     def _nothing(self) -> Prediction:

@@ -38,7 +38,9 @@ class Preparation(msgspec.Struct, frozen=True):
 
     The model takes float32 of shape (n, channels, height, width): pixels / 255, less `mean`, over `std`, by channel.
     `resize` stretches to the size, crops the middle after scaling, or pads with black. `input`, `logits` and
-    `embedding` are the names in the ONNX file; probabilities are softmax(logits / temperature).
+    `embedding` are the names in the ONNX file; probabilities are softmax(logits / temperature). A model made
+    elsewhere may take (n, height, width, channels), give probabilities, and have its classes in another `order`: for
+    each class of the signature its column.
     """
 
     height: int
@@ -51,6 +53,9 @@ class Preparation(msgspec.Struct, frozen=True):
     logits: str = "logits"
     embedding: str | None = None
     temperature: float = 1.0
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    gives: Literal["logits", "probabilities"] = "logits"
+    order: list[int] = []
     format: int = FORMAT
 
 
@@ -182,10 +187,11 @@ def pixels(picture: Picture, preparation: Preparation) -> NDArray[np.uint8]:
 
 
 def tensor(given: NDArray[np.uint8], preparation: Preparation) -> NDArray[np.float32]:
-    """Pixels of shape (n, height, width, channels) as what the model takes: (n, channels, height, width)."""
+    """Pixels of shape (n, height, width, channels) as what the model takes: (n, channels, height, width) by default."""
     scale = (1 / (255 * np.asarray(preparation.std))).astype(np.float32)
     shift = (np.asarray(preparation.mean) / np.asarray(preparation.std)).astype(np.float32)
-    return np.ascontiguousarray((given * scale - shift).transpose(0, 3, 1, 2))
+    ready: NDArray[np.float32] = given * scale - shift
+    return ready if preparation.layout == "nhwc" else np.ascontiguousarray(ready.transpose(0, 3, 1, 2))
 
 
 def decode(data: bytes) -> Preparation:

@@ -10,12 +10,14 @@ import msgspec
 from mlops_cli import __version__
 from mlops_cli.runtime import prometheus
 from mlops_cli.runtime.prometheus import Metrics
+from mlops_cli.runtime.protocols import v2_binary
 from mlops_cli.runtime.protocols.v2 import V2
 from mlops_cli.runtime.settings import Settings
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
 INVOCATIONS = "/invocations"
+PREDICT = "/predict"
 Header = tuple[bytes, bytes]
 
 _EXTRA: dict[int, list[Header]] = {
@@ -70,7 +72,7 @@ class Pages:
             "/health": self._ping,
             **{f"{path}/ready": self._model_ready for path in models},
         }
-        server = _encode({"name": "mlops", "version": __version__, "extensions": []})
+        server = _encode({"name": "mlops", "version": __version__, "extensions": [v2_binary.EXTENSION]})
         metadata = v2.metadata()
         self._guarded: dict[str, Callable[[], Page]] = {
             "/": lambda: Page(200, self._index),
@@ -79,7 +81,7 @@ class Pages:
             "/metrics": lambda: Page(200, metrics.text(), prometheus.CONTENT_TYPE),
             **{path: lambda: Page(200, metadata) for path in models},
         }
-        self._posts = {INVOCATIONS, *infer_paths(settings)}
+        self._posts = {INVOCATIONS, PREDICT, *infer_paths(settings)}
         self._index = _index(settings, [*self._open, *self._guarded], sorted(self._posts))
 
     def get(self, method: str, path: str, authorised: Callable[[], bool]) -> Page:
@@ -95,7 +97,9 @@ class Pages:
                 return page()
             return Page.error(405, f"{path} takes GET, not {method:.20}", [(b"allow", b"GET, HEAD")])
         if path in self._posts:
-            return Page.error(405, f"{path} takes POST, not {method:.20}", [(b"allow", b"POST")])
+            takes = "POST or PUT" if path == PREDICT else "POST"
+            allow = takes.replace(" or", ",").encode()
+            return Page.error(405, f"{path} takes {takes}, not {method:.20}", [(b"allow", allow)])
         return self._unknown(path)
 
     def _unknown(self, path: str) -> Page:

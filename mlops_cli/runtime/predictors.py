@@ -101,8 +101,17 @@ def _images(read: Callable[[str], bytes], signature: Signature, threads: int) ->
     return image_model.Model(read(image_model.FILE), images.decode(read(images.FILE)), signature, threads)
 
 
+def _onnx(read: Callable[[str], bytes], signature: Signature, threads: int) -> Predictor:
+    if any(column.type == "image" for column in signature.columns):
+        return _images(read, signature, threads)
+    from mlops_cli.runtime import onnx_table
+
+    return onnx_table.Model(read(onnx_table.FILE), onnx_table.decode(read(onnx_table.TABLE)), signature)
+
+
 # The only code that may load a model is named here, never in an artefact.
 _LOADERS: dict[str, Callable[[Callable[[str], bytes], Signature, int], Predictor]] = {
     "lightgbm": _lightgbm,
     "cnn": _images,
+    "onnx": _onnx,
 }

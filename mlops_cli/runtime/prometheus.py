@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mlops_cli.runtime.signature import Label
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
-PROTOCOLS = ("v2", "mlflow", "other")
+PROTOCOLS = ("v2", "mlflow", "predict", "other")
 CODES = (200, 400, 401, 404, 405, 413, 415, 500, 503)
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _MOST_CLASSES = 100  # a class beyond these is counted as "other": a label must not grow without bound
@@ -55,6 +55,15 @@ class Metrics:
         """`about` are the labels model, version and digest."""
         self._shared = shared
         self._row = shared.row(worker)
+        self._name(about, classes)
+
+    def take(self, about: Mapping[str, str], classes: Sequence[Label] | None) -> None:
+        """Another version answers from now on: what is counted for it begins at 0, but for what is in progress."""
+        for slot in (_SUM, *range(_FIRST_BUCKET, _SLOTS)):
+            self._row[slot] = 0.0
+        self._name(about, classes)
+
+    def _name(self, about: Mapping[str, str], classes: Sequence[Label] | None) -> None:
         self._about = dict(about)
         self._classes = list(classes or ())
         self._slots = {label: _FIRST_CLASS + min(i, _MOST_CLASSES) for i, label in enumerate(self._classes)}

@@ -19,6 +19,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _INT64 = 1 << 63
 _SHOWN = 60
+_EMPTY: dict[str, Any] = {
+    "bool": False,
+    "int": 0,
+    "float": 0.0,
+    "string": "",
+    "date": "1970-01-01",
+    "datetime": "1970-01-01",
+    "image": b"P5 1 1 255\n\x80",
+}
 
 _EXPECTED = {
     "bool": "true or false",
@@ -39,6 +48,11 @@ class RequestError(Exception):
         self.message = message
         self.row = row
         self.column = column
+
+
+def blank(signature: Signature) -> dict[str, Any]:
+    """A row that any model of the signature answers: zeros, empty texts, and a grey pixel for an image."""
+    return {column.name: _EMPTY[column.type] for column in signature.columns}
 
 
 def batch_from_rows(signature: Signature, rows: Sequence[Mapping[str, Any]]) -> Batch:
@@ -62,6 +76,8 @@ def batch_from_rows(signature: Signature, rows: Sequence[Mapping[str, Any]]) -> 
                 if name not in row:
                     raise RequestError(f"column {name!r} is missing", index, name)
         batch[name] = column_of(column, [row.get(name) for row in rows])
+    for column in signature.context:  # the model never sees it, the log does
+        column_of(column, [row.get(column.name) for row in rows])
     return batch
 
 
@@ -79,6 +95,8 @@ def batch_from_columns(signature: Signature, columns: Mapping[str, Sequence[Any]
     for column in signature.columns:
         values = columns.get(column.name)
         batch[column.name] = absent(column, rows) if values is None else column_of(column, values)
+    for column in signature.context:
+        column_of(column, columns.get(column.name, ()))
     return batch
 
 

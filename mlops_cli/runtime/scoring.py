@@ -13,7 +13,7 @@ from typing import Any
 from mlops_cli.runtime import rows
 from mlops_cli.runtime.log import Lines
 from mlops_cli.runtime.predictors import Predictor
-from mlops_cli.runtime.protocols.base import Refused, Request, Wire, refused
+from mlops_cli.runtime.protocols.base import Head, Refused, Request, Wire, refused
 from mlops_cli.runtime.signature import Label, Signature
 
 Answers = list[dict[str, Any]]
@@ -37,14 +37,19 @@ class Scorer:
         self.signature: Signature = predictor.signature
         self._lines = lines
         self._key = key
-        self._key_is_input = key in predictor.signature.names
+        self._key_is_input = any(key == column.name for column in predictor.signature.accepted)
         self._max_rows = max_rows
         self._labelled = predictor.signature.classes is not None
         self._images = frozenset(column.name for column in predictor.signature.columns if column.type == "image")
 
-    def score(self, wire: Wire, body: bytes, kind: str, request_id: str, started: float) -> Scored:
+    @property
+    def has_images(self) -> bool:
+        """Whether rows have images, which take long to decode."""
+        return bool(self._images)
+
+    def score(self, wire: Wire, body: bytes, head: Head, request_id: str, started: float) -> Scored:
         """Answer one request, begun at `started` by perf_counter; Refused when it does not fit the model."""
-        request = wire.read(body, kind)
+        request = wire.read(body, head)
         answers = self.answers(request)
         request_id = request.id or request_id
         lines = self.lines(request, answers, request_id, started)  # takes from the answers what is for the log alone

@@ -15,16 +15,19 @@ from collections.abc import Callable, Iterator
 import uvicorn
 import uvloop
 
-from mlops_cli.errors import INTERRUPTED, TERMINATED, Outside
-from mlops_cli.runtime import connection, predictors
+from mlops_cli.errors import INTERRUPTED, TERMINATED, MlopsError, Outside
+from mlops_cli.runtime import connection, predictors, rows
 from mlops_cli.runtime.app import App
+from mlops_cli.runtime.follow import Follow, Follower, Version, taken
 from mlops_cli.runtime.log import Lines, PredictionLog
 from mlops_cli.runtime.messages import Reporter, Say
 from mlops_cli.runtime.prometheus import Metrics, Shared
 from mlops_cli.runtime.scoring import Scorer
 from mlops_cli.runtime.settings import Settings
+from mlops_cli.runtime.takeover import Takeover, Told
 from mlops_cli.store.artefact import open_artefact
 
+INTERRUPT = b"interrupt"
 _BACKLOG = 2048
 _FINISH_SECONDS = 25  # for what is in flight after the grace; Kubernetes kills after 30 in all
 _SWEEP_TICKS = 50  # uvicorn ticks ten times a second
@@ -52,22 +55,25 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def build(settings: Settings, shared: Shared, worker: int, say: Say) -> App:
-    """The application of one worker, with its model loaded; the errors of a model that cannot be used."""
+def load(settings: Settings) -> tuple[Scorer, dict[str, str]]:
+    """A version loaded and warm, and its labels in the metrics; the errors of a model that cannot be used."""
     model = open_artefact(settings.directory, ("model",))
     predictor = predictors.load(settings.directory, settings.threads)
     settings.fit(predictor.signature)
     # One row and two take different ways: a model that cannot answer is found out now, not by the first client.
-    nothing = dict.fromkeys(predictor.signature.names)
-    for rows in ([nothing], [nothing, nothing]):
-        predictor.answer(rows)
+    blank = rows.blank(predictor.signature)
+    for given in ([blank], [blank, blank]):
+        predictor.answer(given)
     about = {"model": settings.name, "version": settings.version or "", "digest": model.id}
-    metrics = Metrics(shared, worker, about, predictor.signature.classes)
-    log = lines = None
-    if settings.log is not None:
-        log = PredictionLog(settings.log, metrics.log_lost, say)
-        lines = Lines(settings.log, settings.name, settings.version)
-    scorer = Scorer(predictor, lines, settings.key, settings.max_rows)
+    lines = None if settings.log is None else Lines(settings.log, settings.name, settings.version)
+    return Scorer(predictor, lines, settings.key, settings.max_rows), about
+
+
+def build(settings: Settings, shared: Shared, worker: int, say: Say) -> App:
+    """The application of one worker, with its model loaded; the errors of a model that cannot be used."""
+    scorer, about = load(settings)
+    metrics = Metrics(shared, worker, about, scorer.signature.classes)
+    log = None if settings.log is None else PredictionLog(settings.log, metrics.log_lost, say)
     return App(scorer, settings, metrics, log, Reporter(say))
 
 
@@ -144,11 +150,14 @@ def work(
     worker: int,
     say: Say,
     ready: Callable[[], None],
+    told: Told,
     control: int | None = None,
+    follow: Follow | None = None,
 ) -> int:
-    """Be a worker until told to end; the exit code. `ready` is called once it accepts.
+    """Be a worker until told to end; the exit code. `ready` is called once it accepts, `told` of versions taken.
 
-    `control` is a pipe from the supervisor: its end means that the supervisor is gone, a byte an interrupt.
+    `control` is a pipe from the supervisor: its end means that the supervisor is gone, a line an interrupt or a
+    version to take. Without a supervisor `follow` says what to take.
     """
     # Before the loop has its own handlers: the first process of a container ignores what it does not handle.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(TERMINATED))
@@ -158,36 +167,56 @@ def work(
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     server = Server(app, settings.drain_seconds, ready)
+    takeover = Takeover(app, settings, load, told)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(server, listener, control))
+            runner.run(_serve(server, listener, takeover, control, follow, say))
     finally:
         app.close()
     return server.code
 
 
-async def _serve(server: Server, listener: socket.socket, control: int | None) -> None:
+async def _serve(
+    server: Server, listener: socket.socket, takeover: Takeover, control: int | None, follow: Follow | None, say: Say
+) -> None:
     """Run the server under our handling of signals."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, server.drain)
     if control is None:
         loop.add_signal_handler(signal.SIGINT, server.interrupt)
     else:
-        loop.add_reader(control, _told, server, control)
+        loop.add_reader(control, _hear, server, takeover, control, bytearray())
+    if follow is not None:
+
+        def moved(version: Version) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(takeover.want, version)
+
+        follower = Follower(follow, moved, say)
+        loop.add_signal_handler(signal.SIGHUP, follower.hurry)
+        follower.start()
     await server.serve(sockets=[listener])
 
 
-def _told(server: Server, control: int) -> None:
-    """The supervisor has sent an interrupt, or is gone."""
-    asyncio.get_running_loop().remove_reader(control)
-    if os.read(control, 1):
-        server.interrupt()
-    else:
+def _hear(server: Server, takeover: Takeover, control: int, rest: bytearray) -> None:
+    """The supervisor has sent an interrupt or a version to take, or is gone."""
+    said = os.read(control, 65_536)
+    if not said:
+        asyncio.get_running_loop().remove_reader(control)
         server.drain()
+        return
+    rest += said
+    *lines, left = rest.split(b"\n")
+    rest[:] = left
+    for line in lines:
+        if line == INTERRUPT:
+            server.interrupt()
+        else:
+            takeover.want(Version.read(bytes(line)))
 
 
-def run(settings: Settings, say: Say, ready: Callable[[str], None] | None = None) -> int:
-    """Serve until told to end; the exit code. `ready` is told the URL once it accepts."""
+def run(settings: Settings, say: Say, ready: Callable[[str], None] | None = None, follow: Follow | None = None) -> int:
+    """Serve until told to end; the exit code. `ready` is told the URL once it accepts; `follow`: what to take then."""
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -203,5 +232,9 @@ def run(settings: Settings, say: Say, ready: Callable[[str], None] | None = None
     if settings.workers > 1:
         from mlops_cli.runtime import supervisor
 
-        return supervisor.run(settings, listener, shared, say, announce)
-    return work(settings, listener, shared, 0, say, announce)
+        return supervisor.run(settings, listener, shared, say, announce, follow)
+
+    def told(version: Version, error: MlopsError | None) -> None:
+        say(taken(settings.name, version, error))
+
+    return work(settings, listener, shared, 0, say, announce, told, follow=follow)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_cli.errors import InputUnusable, UnknownColumn, Usage
@@ -19,7 +20,8 @@ class Settings:
     """One server: the model directory, the name and version it answers to, where it listens, what it logs.
 
     `version` None: the model comes from no registry. `tokens` empty: everyone may ask. `key` is a column that
-    identifies a row in the log and need not be one of the model's. Sizes are in bytes.
+    identifies a row in the log and need not be one of the model's. Sizes are in bytes. `context` are columns that
+    every row on standard input has without sending them, as text.
     """
 
     directory: Path
@@ -35,6 +37,7 @@ class Settings:
     max_body: int = 16_000_000
     max_rows: int = 100_000
     drain_seconds: float = 2.0
+    context: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Usage for a number that makes no sense."""
@@ -73,6 +76,7 @@ class Flags:
     max_body: str = "16MB"
     max_rows: int = 100_000
     drain_seconds: float = 2.0
+    context: str | None = None
 
     def settings(self, directory: Path, name: str, version: str | None) -> Settings:
         """The settings for one model; Usage for what makes no sense."""
@@ -96,6 +100,7 @@ class Flags:
             max_body=size(self.max_body),
             max_rows=self.max_rows,
             drain_seconds=self.drain_seconds,
+            context=constants(self.context),
         )
 
 
@@ -105,6 +110,14 @@ def size(text: str) -> int:
     if found is None or found[2] not in _UNITS:
         raise Usage(f"{text!r} is not a size", "write it like 16MB or 512KiB")
     return int(found[1]) * _UNITS[found[2]]
+
+
+def seconds(text: str) -> float:
+    """Seconds of `10s`, `2m` or `0.5s`; Usage for anything else."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([sm])", text.strip().lower())
+    if found is None or not float(found[1]):
+        raise Usage(f"{text!r} is not a time", "write it like 10s or 2m")
+    return float(found[1]) * (60 if found[2] == "m" else 1)
 
 
 def days(text: str) -> int:
@@ -118,6 +131,17 @@ def days(text: str) -> int:
 def names(text: str | None) -> tuple[str, ...] | None:
     """The names in `a,b`; None for None."""
     return None if text is None else tuple(part for part in (part.strip() for part in text.split(",")) if part)
+
+
+def constants(text: str | None) -> dict[str, str]:
+    """The columns and values in `camera=north,lane=2`; Usage for anything else."""
+    found = {}
+    for part in names(text) or ():
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            raise Usage(f"--context {part!r} is no column and value", "write it like camera=north")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def tokens(path: Path) -> tuple[bytes, ...]:

@@ -47,6 +47,12 @@ class Resolved(msgspec.Struct, frozen=True):
         return Input(self.artefact.kind, self.artefact.id, self.ref)
 
 
+def registered(ref: str) -> tuple[str, str | None] | None:
+    """The name and the version or alias in a reference to a registered model; None for one that is no such name."""
+    found = _REGISTERED.fullmatch(ref)
+    return None if found is None else (found[1], found[2])
+
+
 def check_stop(ref: str) -> None:
     """End as a command before us ended, when its stop line came as an argument or through the pipe."""
     stop = _STOP.fullmatch(ref.strip())

@@ -71,7 +71,7 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     _check(options)
     source = train_data.find(ctx, given)
     asked = _read(options, options.family or train_data.usual_family(source))
-    key = None if source.key is None else [source.key, asked.written, options.seed]
+    key = None if source.key is None else [source.key, asked.written, asked.settings.get("digest"), options.seed]
 
     def build(payload: Path, rejects: Path) -> Contents:
         with train_data.opened(source, options.seed) as parts, tables.reading(source.train.name):
@@ -230,4 +230,5 @@ def _told(target: Target, fit: Fit, metric: str) -> str:
     classes = "" if target.classes is None else f", {len(target.classes)} classes"
     positive = "" if target.positive is None else f", positive is {text_of(target.positive)}"
     score = "" if fit.score is None else f", {metric} {fit.score:.4g} on the valid rows"
-    return f"{target.task} of {target.name}{classes}{positive}: {fit.rounds} rounds{score}"
+    learnt = f"{fit.rounds} rounds" if fit.rounds else "as it was made"
+    return f"{target.task} of {target.name}{classes}{positive}: {learnt}{score}"

@@ -20,7 +20,7 @@ def assemble(order: Order, platform: Platform, base: str, digest: str | None, di
     `digest` is the base image's, when it is known. Integrity when the model is damaged.
     """
     signature = signatures.decode(order.model.read(signatures.FILE))
-    versions = wheels.install(platform, directory / "site")
+    versions = wheels.install(platform, directory / "site", signature.family)
     versions |= native.install(signature.family, platform, directory / "lib")
     _sources(directory / "src")
     _model(order, directory / "model")

@@ -1,4 +1,4 @@
-"""The shared libraries that a model needs in an image: LightGBM's own, and OpenMP where the base has none."""
+"""The shared libraries that a model needs in an image: LightGBM's own, and what the base has not."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from mlops_cli.targets import wheels
 from mlops_cli.targets.platforms import Platform
 
 _LIGHTGBM = "lib_lightgbm.so"
+_OPENMP = "libgomp.so.1"
 
 
 def install(family: str, platform: Platform, directory: Path) -> dict[str, str]:
     """Put the libraries of a model family into `directory`; the versions of their distributions, by name."""
     directory.mkdir(parents=True, exist_ok=True)
+    for library in platform.lacks:
+        if family == "lightgbm" or library != _OPENMP:
+            shutil.copyfile(_here(library, platform), directory / library)
     if family != "lightgbm":
+        (directory / ".keep").touch()  # neither an artefact nor a tar of files keeps an empty directory
         return {}
     lightgbm = wheels.installed("lightgbm")
     with tempfile.TemporaryDirectory(prefix="mlops-lightgbm-") as name:
@@ -31,8 +36,6 @@ def install(family: str, platform: Platform, directory: Path) -> dict[str, str]:
         if not found:
             raise Outside(f"lightgbm {lightgbm.version} for {platform.machine} has no {_LIGHTGBM}")
         shutil.copyfile(found[0], directory / _LIGHTGBM)
-    for library in platform.lacks:
-        shutil.copyfile(_here(library, platform), directory / library)
     return {"lightgbm": lightgbm.version}
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 
 from mlops_cli.errors import Outside
+from mlops_cli.runtime import signature as signatures
 from mlops_cli.store.artefact import Artefact
 from mlops_cli.targets import dockerfile, engine
 
 EXAMPLE = "example.json"
 _SECONDS = 60
 _TOLERANCE = 1e-9  # relative
+_TOLERANCES = {"cnn": 1e-4, "onnx": 1e-4}  # these compute in 32 bits
 _LINES = 3
 
 # Runs inside the container, which has no way out: waits until the server is ready, asks, prints status and answer.
@@ -50,12 +52,13 @@ class Example(msgspec.Struct, frozen=True):
 
 
 def check(client: Any, image: Any, model: Artefact) -> str:
-    """Start `image` once and ask it: `exact`, or `within 1e-09` where only last digits of floats differ.
+    """Start `image` once and ask it: `exact`, or e.g. `within 1e-09` where only last digits of floats differ.
 
     (So they may between processors and C libraries.) Outside when it does not start, does not answer, or answers
     something else. The container can write nowhere, has no rights, no network, and is always removed.
     """
     expected = model.json(EXAMPLE, Example).answer
+    family = signatures.decode(model.read(signatures.FILE)).family
     with engine.failures("the image cannot be started"):
         container = client.containers.create(
             image.id,
@@ -73,7 +76,7 @@ def check(client: Any, image: Any, model: Artefact) -> str:
     finally:
         with contextlib.suppress(Outside), engine.failures("docker rm"):
             container.remove(force=True, v=True)
-    return _judge(printed, expected)
+    return _judge(printed, expected, _TOLERANCES.get(family, _TOLERANCE))
 
 
 def _ask(container: Any) -> bytes:
@@ -88,7 +91,7 @@ def _ask(container: Any) -> bytes:
     return bytes(printed or b"")
 
 
-def _judge(printed: bytes, expected: dict[str, Any]) -> str:
+def _judge(printed: bytes, expected: dict[str, Any], tolerance: float = _TOLERANCE) -> str:
     """How well an answer matches the recorded one; Outside when it does not."""
     try:
         answer = msgspec.json.decode(printed, type=dict[str, Any])
@@ -96,10 +99,10 @@ def _judge(printed: bytes, expected: dict[str, Any]) -> str:
         raise Outside(f"the image does not answer with a JSON object: {error}", "nothing was tagged") from None
     if not different(answer.get("predictions"), expected["predictions"], 0.0, "predictions"):
         return "exact"
-    difference = different(answer.get("predictions"), expected["predictions"], _TOLERANCE, "predictions")
+    difference = different(answer.get("predictions"), expected["predictions"], tolerance, "predictions")
     if difference:
         raise Outside(f"the image answers differently than the model did: {difference}", "nothing was tagged")
-    return f"within {_TOLERANCE}"
+    return f"within {tolerance}"
 
 
 def different(found: Any, expected: Any, tolerance: float, where: str) -> str:

@@ -20,21 +20,26 @@ from mlops_cli.targets.platforms import Platform, assumed
 
 # What runtime/ imports beyond the standard library; what these need themselves is found from their metadata.
 SERVING = ("numpy", "msgspec", "uvicorn", "httptools", "uvloop")
+_OF_FAMILY = {"cnn": ("onnxruntime", "pillow"), "onnx": ("onnxruntime", "pillow")}
 _INSTALL_SECONDS = 900
 
 # Left out of the image: tests, headers, type stubs, what numpy keeps for compiling, and records of this installation.
 _SKIPPED_FOLDERS = {"tests", "__pycache__"}
 _SKIPPED_SUFFIXES = {".pyi", ".pxd", ".pyx", ".c", ".h", ".a", ".lib"}
-_SKIPPED_BELOW = (("numpy", "f2py"), ("numpy", "distutils"), ("numpy", "_pyinstaller"))
+_SKIPPED_BELOW = {("numpy", name) for name in ("f2py", "distutils", "_pyinstaller")} | {
+    ("onnxruntime", name) for name in ("transformers", "tools", "quantization", "backend", "datasets")
+}
+# onnxruntime's library for programs in C: the one for Python has all of it too.
+_SKIPPED_LIBRARIES = ("libonnxruntime.so",)
 _SKIPPED_RECORDS = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
 
 
-def install(platform: Platform, site: Path) -> dict[str, str]:
-    """Put what serving needs on `platform` into the directory `site`; the versions, by name.
+def install(platform: Platform, site: Path, family: str = "lightgbm") -> dict[str, str]:
+    """Put what serving a model of `family` needs on `platform` into the directory `site`; the versions, by name.
 
     MissingExtra when one is not installed here, Outside when pip has to fetch one and cannot.
     """
-    needed = distributions(platform)
+    needed = distributions(platform, serving(family))
     foreign = [found for found in needed if not fits(found, platform)]
     for found in needed:
         if found not in foreign:
@@ -44,6 +49,11 @@ def install(platform: Platform, site: Path) -> dict[str, str]:
             fetch(foreign, platform, Path(folder))
             _copy_tree(Path(folder), site)
     return {canonicalize_name(found.metadata["Name"]): found.version for found in needed}
+
+
+def serving(family: str) -> tuple[str, ...]:
+    """The names of what serving a model of `family` imports."""
+    return (*SERVING, *_OF_FAMILY.get(family, ()))
 
 
 def distributions(platform: Platform, names: Sequence[str] = SERVING) -> list[Distribution]:
@@ -129,6 +139,7 @@ def serves(path: PurePosixPath) -> bool:
         or _SKIPPED_FOLDERS & set(path.parts[:-1])
         or path.suffix in _SKIPPED_SUFFIXES
         or path.parts[:2] in _SKIPPED_BELOW
+        or path.name.startswith(_SKIPPED_LIBRARIES)
         or (path.name in _SKIPPED_RECORDS and path.parts[0].endswith(".dist-info"))
     )
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from learnable import INPUTS, table
 
 TARGETS = {"binary": "yes", "multiclass": "kind", "regression": "price"}
-FAMILIES = list(extensions.MODELS)
+FAMILIES = [name for name in extensions.MODELS if name != "onnx"]  # which learns nothing: tests/models/test_onnx.py
 every = pytest.mark.parametrize(("family", "task"), [(family, task) for family in FAMILIES for task in TARGETS])
 
 

@@ -193,13 +193,13 @@ def test_a_client_that_goes_is_no_error(app):
 
 def test_a_large_body_does_not_hold_the_loop(models):
     app, _ = make_app(models["binary"])
-    release, score = threading.Event(), app._scorer.score
+    release, score = threading.Event(), app._now.scorer.score
 
     def slow(*arguments):
         assert release.wait(10)
         return score(*arguments)
 
-    app._scorer.score = slow
+    app._now.scorer.score = slow
     body = json.dumps(v2(ROW, 1000)).encode()
 
     async def both():
@@ -328,7 +328,7 @@ def test_metrics(models):
 
 def test_our_bug_is_a_500_without_details(models):
     app, said = make_app(models["binary"])
-    app._scorer._predictor = None
+    app._now.scorer._predictor = None
     for _ in range(3):
         assert invocations(app, {"instances": [ROW]}) == (
             500,

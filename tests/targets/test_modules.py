@@ -44,7 +44,7 @@ def test_no_command_or_training_code_is_in_it() -> None:
 
 
 def test_every_library_that_it_imports_is_packed() -> None:
-    packed = {found.metadata["Name"].lower() for found in wheels.distributions(assumed())}
+    packed = {found.metadata["Name"].lower() for found in wheels.distributions(assumed(), wheels.serving("onnx"))}
     owners = packages_distributions()
     for name in sorted(modules.third_party(modules.closure()) - set(sys.stdlib_module_names)):
         owned_by = {owner.lower() for owner in owners.get(name, [name])}

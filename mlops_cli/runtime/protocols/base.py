@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from mlops_cli.runtime.rows import RequestError
+from mlops_cli.runtime.signature import InputColumn
 
 T = TypeVar("T")
 Row = dict[str, Any]
 _SHOWN = 300
 _KEYS = {str, int, float, type(None)}
+_NUMBER = set("0123456789+-.eE")
 DEEPEST = "the JSON is nested too deeply"
 
 
@@ -27,11 +30,20 @@ class Refused(Exception):
 
 
 @dataclass(slots=True)
+class Head:
+    """What comes with a body: its content type, the query string, and how much of it is JSON when not all is."""
+
+    kind: str
+    query: bytes = b""
+    json_bytes: int | None = None
+
+
+@dataclass(slots=True)
 class Request:
     """The rows of one request, either as `rows` or as `columns` of equal length n, checked in shape only.
 
     `outputs` are the names asked for, None for all; `id` is the client's own. The column that is the row's
-    key has been taken out into `keys`.
+    key has been taken out into `keys`. `alone`: the client sent one row and no list; `files` are names of images.
     """
 
     n: int
@@ -40,6 +52,8 @@ class Request:
     id: str | None = None
     outputs: tuple[str, ...] | None = None
     keys: list[Any] | None = None
+    alone: bool = False
+    files: list[str | None] | None = None
 
     def as_rows(self) -> Sequence[Mapping[str, Any]]:
         """The rows as {column: value} each, whichever way they came."""
@@ -70,8 +84,8 @@ class Wire(Protocol):
 
     name: str
 
-    def read(self, body: bytes, kind: str) -> Request:
-        """The request in a body of the content type `kind`; Refused when it is not one."""
+    def read(self, body: bytes, head: Head) -> Request:
+        """The request in a body; Refused when it is not one."""
 
     def write(self, request: Request, answers: list[dict[str, Any]], request_id: str) -> bytes:
         """The body of the answer, one of `answers` for each row."""
@@ -97,3 +111,24 @@ def decoded(decode: Callable[[bytes], T], body: bytes) -> T:
 def refused(error: RequestError) -> Refused:
     """The refusal of rows that do not fit the signature, with the row named."""
     return Refused(400, error.message if error.row is None else f"row {error.row}: {error.message}")
+
+
+def converter(column: InputColumn | None) -> Callable[[str], Any]:
+    """From text to a JSON value; what cannot be converted stays text, which the model's check refuses."""
+    if column is None or column.type not in ("int", "float", "bool"):
+        return str
+    if column.type == "bool":
+        return lambda field: {"true": True, "false": False}.get(field.lower(), field)
+    number = int if column.type == "int" else float
+
+    def convert(field: str) -> Any:
+        # Blanks, "_", nan and inf are Python's liberties, and no JSON number.
+        if not set(field) <= _NUMBER:
+            return field
+        try:
+            value = number(field)
+        except ValueError:
+            return field
+        return value if isfinite(value) else field
+
+    return convert

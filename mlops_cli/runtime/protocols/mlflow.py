@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
-from math import isfinite
 from typing import Any
 
 import msgspec
 
-from mlops_cli.runtime.protocols.base import Refused, Request, Row, decoded
-from mlops_cli.runtime.signature import InputColumn, Signature
+from mlops_cli.runtime.protocols.base import Head, Refused, Request, Row, converter, decoded
+from mlops_cli.runtime.signature import Signature
 
 _JSON = "application/json"
 _CSV = "text/csv"
-_NUMBER = set("0123456789+-.eE")
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 
@@ -44,14 +41,14 @@ class MLflow:
 
     def __init__(self, signature: Signature, key: str | None = None) -> None:
         self._names = signature.names
-        self._known = {column.name: column for column in signature.columns}
+        self._known = {column.name: column for column in signature.accepted}
         self._key = key
         self._decode = msgspec.json.Decoder(Body).decode
         self._encode = msgspec.json.Encoder().encode
 
-    def read(self, body: bytes, kind: str) -> Request:
+    def read(self, body: bytes, head: Head) -> Request:
         """The request in a body: Refused with 415 for a content type other than JSON or CSV in UTF-8, else 400."""
-        media = _media(kind)
+        media = _media(head.kind)
         request = self._table(body) if media == _CSV else self._frame(decoded(self._decode, body))
         if not request.n:
             raise Refused(400, "there are no rows")
@@ -114,7 +111,7 @@ class MLflow:
         if not lines:
             raise Refused(400, "the body is empty")
         names = lines[0]
-        convert = [_converter(self._known.get(name)) for name in names]
+        convert = [converter(self._known.get(name)) for name in names]
         rows = [
             [to(field) if field else None for to, field in zip(convert, line, strict=False)]
             if len(line) == len(names)
@@ -143,24 +140,3 @@ def _columns(columns: dict[str, list[Any]]) -> Request:
     if len(lengths) > 1:
         raise Refused(400, f"columns differ in length: {', '.join(map(str, sorted(lengths)))}")
     return Request(lengths.pop() if lengths else 0, columns=columns)
-
-
-def _converter(column: InputColumn | None) -> Callable[[str], Any]:
-    """From a field of a CSV to a JSON value; what cannot be converted stays text, which the model's check refuses."""
-    if column is None or column.type not in ("int", "float", "bool"):
-        return str
-    if column.type == "bool":
-        return lambda field: {"true": True, "false": False}.get(field.lower(), field)
-    number = int if column.type == "int" else float
-
-    def convert(field: str) -> Any:
-        # Blanks, "_", nan and inf are Python's liberties, and no JSON number.
-        if not set(field) <= _NUMBER:
-            return field
-        try:
-            value = number(field)
-        except ValueError:
-            return field
-        return value if isfinite(value) else field
-
-    return convert

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from mlops_cli.runtime.protocols.base import DEEPEST, Refused, Request, Row, decoded
+from mlops_cli.runtime.protocols import v2_binary
+from mlops_cli.runtime.protocols.base import DEEPEST, Head, Refused, Request, Row, decoded
 from mlops_cli.runtime.signature import InputColumn, Signature
 
 _UNSIGNED = {f"UINT{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)}
@@ -20,7 +21,7 @@ _ACCEPTED: dict[str, frozenset[str]] = {
     "string": frozenset({"BYTES"}),
     "date": frozenset({"BYTES"}),
     "datetime": frozenset({"BYTES"}),
-    "image": frozenset({"BYTES"}),
+    "image": frozenset({"BYTES", "UINT8", "FP32"}),
 }
 _OWN = {
     "bool": "BOOL",
@@ -33,19 +34,23 @@ _PYTHON: dict[str, frozenset[type]] = {
     **dict.fromkeys(_WHOLE, frozenset({int})),
     **dict.fromkeys(("FP16", "FP32", "FP64"), frozenset({int, float})),
     "BOOL": frozenset({bool}),
-    "BYTES": frozenset({str}),
+    "BYTES": frozenset({str, bytes}),
 }
 _LONGEST_ID = 256
 _ONE = [1]
 
 
 class Tensor(msgspec.Struct, gc=False):
-    """One input: a column of n values as shape [n] or [n, 1]; `parameters` are not looked at."""
+    """One input: a column of n values as shape [n] or [n, 1], an image's pixels as [n, h, w, c] or [n, c, h, w].
+
+    Without `data` it is in the bytes after the JSON, as many as `parameters` say.
+    """
 
     name: str
     shape: list[int]
     datatype: str
-    data: list[Any]
+    data: list[Any] | None = None
+    parameters: dict[str, Any] | None = None
 
 
 class Wanted(msgspec.Struct, gc=False):
@@ -76,11 +81,12 @@ class V2:
         self._encode = msgspec.json.Encoder().encode
         self._types = {column.name: _ACCEPTED[column.type] for column in signature.accepted}
         self._columns = {column.name: column for column in signature.accepted}
+        self._images = {column.name for column in signature.columns if column.type == "image"}
         # What one value of an input may be, where its type says all: the shorter integers have a range too.
         self._single = {
             (column.name, datatype): _PYTHON[datatype] | {type(None)}
             for column in signature.accepted
-            for datatype in _ACCEPTED[column.type] - (_WHOLE - {"INT64"})
+            for datatype in (_ACCEPTED[column.type] - (_WHOLE - {"INT64"}) if column.type != "image" else ("BYTES",))
         }
         # The answer is put together from pieces that never change.
         about = {"model_name": model} | ({"model_version": version} if version is not None else {})
@@ -90,9 +96,13 @@ class V2:
         self._proba = b'{"name":"proba","datatype":"FP64","shape":['
         self._outputs = ("prediction", "proba") if signature.classes else ("prediction",)
 
-    def read(self, body: bytes, kind: str) -> Request:
+    def read(self, body: bytes, head: Head) -> Request:
         """The request in a body; Refused (400) for what is no V2 request for this model."""
-        infer = decoded(self._decode, body)
+        if head.json_bytes is None:
+            infer = decoded(self._decode, body)
+        else:
+            infer = decoded(self._decode, body[: head.json_bytes])
+            v2_binary.fill(infer.inputs, memoryview(body)[head.json_bytes :], self._images)
         if infer.id is not None and len(infer.id) > _LONGEST_ID:
             raise Refused(400, f"id is longer than {_LONGEST_ID} characters")
         outputs = None if not infer.outputs else self._selected([wanted.name for wanted in infer.outputs])
@@ -145,7 +155,9 @@ class V2:
         for tensor in tensors:
             data, name = tensor.data, tensor.name
             types = single.get((name, tensor.datatype))
-            if types is None or len(data) != 1 or type(data[0]) not in types or tensor.shape != _ONE or name in row:
+            if types is None or data is None or len(data) != 1 or type(data[0]) not in types:
+                return None
+            if tensor.shape != _ONE or name in row:
                 return None
             row[name] = data[0]
         return row or None
@@ -170,6 +182,8 @@ class V2:
     def _values(self, tensor: Tensor) -> list[Any]:
         """The column in a tensor; Refused (400) when its datatype, shape and data do not agree with one another."""
         name, datatype, data = tensor.name, tensor.datatype, tensor.data
+        if data is None:
+            raise Refused(400, f"input {name!r} has no data")
         accepted = self._types.get(name)
         if accepted is None and name != self._key:
             raise Refused(400, f"unknown input {name!r}")
@@ -177,6 +191,8 @@ class V2:
             takes = _OWN[self._columns[name].type] if accepted is not None else ", ".join(_PYTHON)
             raise Refused(400, f"input {name!r} takes {takes}, not {datatype}")
         shape = tensor.shape
+        if name in self._images and datatype != "BYTES":
+            return v2_binary.images(name, datatype, shape, data)
         if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
             raise Refused(400, f"input {name!r} must be one column, of shape [n] or [n, 1], not {shape}")
         if data and type(data[0]) is list:
@@ -226,5 +242,7 @@ def _flat(data: list[Any], name: str) -> list[Any]:
 
 def _described(column: InputColumn) -> dict[str, Any]:
     """One input of the model's metadata; the parameters say what V2's datatypes cannot."""
-    told = {"type": column.type, "nullable": column.nullable}
+    told: dict[str, Any] = {"type": column.type, "nullable": column.nullable}
+    if column.type == "image":
+        told["content"] = v2_binary.TAKEN
     return {"name": column.name, "datatype": _OWN[column.type], "shape": [-1], "parameters": told}
