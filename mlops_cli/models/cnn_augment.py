@@ -42,7 +42,11 @@ def drawn(recipe: Recipe, rows: int, height: int, width: int, seed: int, epoch: 
 
 
 def shown(
-    images: NDArray[np.uint8], rows: NDArray[np.int64], draws: Draws, mean: NDArray[np.float32], std: NDArray[np.float32]
+    images: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    draws: Draws,
+    mean: NDArray[np.float32],
+    std: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """The images `rows` of (N, h, w, c) as the network takes them, (n, h, w, c) float32, as drawn for them.
 

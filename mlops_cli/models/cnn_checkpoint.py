@@ -29,9 +29,11 @@ class Reached(msgspec.Struct):
 
 
 def write(path: Path, reached: Reached, tensors: dict[str, Tensor]) -> None:
-    """Put a checkpoint in the place of the one before, durably. A disk that is full costs the checkpoint, not the fit."""
+    """Put a checkpoint in the place of the one before, durably. A full disk costs the checkpoint, not the fit."""
     about = torch.frombuffer(bytearray(msgspec.json.encode(reached)), dtype=torch.uint8)
-    data = safetensors.save({name: value.detach().cpu().contiguous() for name, value in tensors.items()} | {_ABOUT: about})
+    data = safetensors.save(
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()} | {_ABOUT: about}
+    )
     with contextlib.suppress(OSError):
         files.make_dirs(path.parent)
         for left in path.parent.glob(f".{path.name}.*"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,7 +16,7 @@ from safetensors import torch as safetensors
 from torch import nn
 
 from mlops_cli.models import cnn_network
-from mlops_cli.models.cnn_network import Architecture, Network
+from mlops_cli.models.cnn_network import Network, Normed, Stage
 from mlops_cli.runtime import image_model, images
 from mlops_cli.runtime.images import Preparation
 
@@ -33,7 +34,7 @@ class Projection:
 
 
 def projection(features: _Array, most: int) -> Projection:
-    """The first principal components of features (n, f), each to unit variance, signed so that its largest is above 0."""
+    """The first principal components of features (n, f), each to unit variance, its largest weight above 0."""
     given = torch.from_numpy(features).double()
     centre = given.mean(0)
     flat = given - centre
@@ -76,33 +77,38 @@ def log_loss(logits: _Array, codes: NDArray[np.int64], temperature: float) -> fl
     return float(-np.log(np.maximum(chosen, 1e-15)).mean())
 
 
-def files(given: Architecture, network: Network, fitted: Projection, preparation: Preparation) -> dict[str, bytes]:
+def files(network: Network, fitted: Projection, preparation: Preparation) -> dict[str, bytes]:
     """The payload files of a model, the same bytes for the same network."""
     tensors = {name: value.detach().contiguous() for name, value in cnn_network.state(network).items()}
-    tensors |= {"embedding.centre": torch.from_numpy(fitted.centre), "embedding.axes": torch.from_numpy(fitted.axes.copy())}
+    tensors |= {
+        "embedding.centre": torch.from_numpy(fitted.centre),
+        "embedding.axes": torch.from_numpy(fitted.axes.copy()),
+    }
     return {
         WEIGHTS: safetensors.save(tensors),
-        cnn_network.FILE: msgspec.json.format(msgspec.json.encode(given), indent=1) + b"\n",
-        image_model.FILE: graph(given, network, fitted, preparation),
+        cnn_network.FILE: msgspec.json.format(msgspec.json.encode(network.given), indent=1) + b"\n",
+        image_model.FILE: graph(network, fitted, preparation),
         images.FILE: images.encode(preparation),
     }
 
 
-def graph(given: Architecture, network: Network, fitted: Projection, preparation: Preparation) -> bytes:
+def graph(network: Network, fitted: Projection, preparation: Preparation) -> bytes:
     """The network as an ONNX file of opset 17: the image (n, c, h, w) → logits and embedding."""
-    made = _Graph()
+    made, given = _Graph(), network.given
     at = made.conv("stem", preparation.input, network.stem, None, given.stride, given.padding)
     at = made.node("Relu", [at])
     for number, stage in enumerate(network.stages):
+        assert isinstance(stage, Stage)
         at = made.conv(f"stages.{number}.enter", at, stage.enter.conv, stage.enter.norm)
         at = made.node("MaxPool", [at], kernel_shape=[2, 2], strides=[2, 2])
         at = made.node("Relu", [at])
         for deep, layer in enumerate(stage.rest):
+            assert isinstance(layer, Normed)
             folded = made.conv(f"stages.{number}.rest.{deep}", at, layer.conv, layer.norm)
             at = made.node("Relu", [made.node("Add", [folded, at])])
     features = made.node("Flatten", [made.node("GlobalMaxPool", [at])], axis=1)
-    head = network.head
-    made.linear("head", features, head.weight.detach().numpy().T, head.bias.detach().numpy(), preparation.logits)
+    head = (network.head.weight.detach() * given.scale).numpy()
+    made.linear("head", features, head.T, np.full(given.outputs, given.middle), preparation.logits)
     assert preparation.embedding is not None
     made.linear("embedding", features, fitted.axes, -(fitted.centre @ fitted.axes), preparation.embedding)
     return made.finished(
@@ -118,7 +124,7 @@ class _Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
-    def node(self, kind: str, inputs: Sequence[str], output: str = "", **attributes: object) -> str:
+    def node(self, kind: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
         """A node of one output, whose name is the answer."""
         output = output or f"{kind.lower()}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(kind, list(inputs), [output], name=output, **attributes))
@@ -138,20 +144,21 @@ class _Graph:
         if norm is None:
             inputs.append(self.constant(f"{name}.weight", weight))
         else:
+            assert norm.running_mean is not None and norm.running_var is not None
             mean, spread, shift = (
                 value.detach().numpy().astype(np.float64) for value in (norm.running_mean, norm.running_var, norm.bias)
             )
             scale = 1 / np.sqrt(spread + norm.eps)
             inputs.append(self.constant(f"{name}.weight", weight * scale[:, None, None, None]))
             inputs.append(self.constant(f"{name}.bias", shift - mean * scale))
-        sides = {"kernel_shape": list(weight.shape[2:]), "strides": [stride] * 2, "pads": [padding] * 4}
-        return self.node("Conv", inputs, **sides)
+        shape = list(weight.shape[2:])
+        return self.node("Conv", inputs, kernel_shape=shape, strides=[stride] * 2, pads=[padding] * 4)
 
     def linear(self, name: str, at: str, weight: _Array, bias: _Array, output: str) -> None:
         """at @ weight + bias, under the name `output`."""
         self.node("Gemm", [at, self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)], output)
 
-    def finished(self, given: tuple[str, list[object]], outputs: Sequence[tuple[str, list[object]]]) -> bytes:
+    def finished(self, given: tuple[str, list[Any]], outputs: Sequence[tuple[str, list[Any]]]) -> bytes:
         """The checked file."""
         declared = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (given, *outputs)]
         graph = helper.make_graph(self._nodes, "cnn", declared[:1], declared[1:], self._constants)

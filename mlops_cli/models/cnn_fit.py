@@ -27,7 +27,6 @@ from mlops_cli.models.cnn_settings import Recipe
 from mlops_cli.models.target import Target
 from mlops_cli.runtime import image_model, images
 from mlops_cli.runtime.image_model import Model
-from mlops_cli.runtime.images import Preparation
 from mlops_cli.runtime.signature import InputColumn, Signature
 
 EMBEDDING = 8
@@ -163,9 +162,9 @@ class CNN:
 
         learned = learner.run(Reached(work), place, made.valid, judge, progress)
         self.notes += learned.notes
-        with torch.no_grad():  # from numbers of deviation 1 to those of the target
-            learned.network.head.weight.mul_(spread)
-            learned.network.head.bias.mul_(spread).add_(middle)
+        # From numbers of deviation 1 to those of the target.
+        scale = network.given.scale * spread
+        network.given = msgspec.structs.replace(network.given, scale=scale, middle=middle)
         return learned.network, learned.epochs
 
     def _finished(self, made: _Made, network: Network, rounds: int, threads: int) -> Fit:
@@ -180,7 +179,7 @@ class CNN:
                 heat, score = self._judged(made, cnn_learn.outputs(network, made.valid, pool))
                 preparation = msgspec.structs.replace(preparation, temperature=heat)
         fitted = cnn_export.projection(features, EMBEDDING)
-        files = cnn_export.files(made.architecture, network, fitted, preparation)
+        files = cnn_export.files(network, fitted, preparation)
         return Fit(msgspec.msgpack.encode(files), rounds, score)
 
     def _judged(self, made: _Made, out: NDArray[np.float32]) -> tuple[float, float]:

@@ -6,7 +6,6 @@ import math
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -101,9 +100,7 @@ def _room(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return np.memmap(file, np.uint8, "w+", shape=shape)
 
 
-def _decoded(
-    tables: Tables, frame: pl.LazyFrame, signature: Signature, least: int
-) -> Iterator[tuple[int, Picture]]:
+def _decoded(tables: Tables, frame: pl.LazyFrame, signature: Signature, least: int) -> Iterator[tuple[int, Picture]]:
     """The images of a frame in order, decoded on a few threads."""
     name = signature.columns[0].name
     row = 0

@@ -1,4 +1,4 @@
-"""The loop that learns: batches in parts of which each has one thread, so that no digit follows the number of threads."""
+"""The loop that learns: a batch is cut in parts of one thread each, so that no digit follows the number of threads."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Examples:
-    """Images of shape (n, h, w, c) uint8 and what is to be learned of each: class codes int64, or float32 numbers of mean
-    0 and deviation 1; `weights` are those of the classes. `mean` and `std` (c,) prepare the images."""
+    """Images (n, h, w, c) uint8, and what is to be learned of each: class codes int64, or numbers (n,).
+
+    `weights` are those of the classes. `mean` and `std` (c,) prepare the images."""
 
     images: NDArray[np.uint8]
     labels: NDArray[Any]
@@ -121,7 +122,8 @@ class Learner:
     def _step(self, draws: Draws, rows: NDArray[np.int64], step: int) -> float:
         """Learn from one batch; its mean loss. The gradients of its parts are added in order."""
         parts = np.array_split(rows, len(self._copies))
-        found = list(self._pool.map(lambda copy, part: self._gradient(copy, draws, part, len(rows)), self._copies, parts))
+        share = 1 / len(rows)
+        found = list(self._pool.map(lambda one, part: self._gradient(one, draws, part, share), self._copies, parts))
         with torch.no_grad():
             gradients = found[0][1]
             for _, others in found[1:]:
@@ -133,7 +135,7 @@ class Learner:
         return sum(loss for loss, _ in found)
 
     def _gradient(
-        self, network: Network, draws: Draws, rows: NDArray[np.int64], of: int
+        self, network: Network, draws: Draws, rows: NDArray[np.int64], share: float
     ) -> tuple[float, tuple[Tensor, ...]]:
         """The loss of a part, as its share of the batch, and its gradient."""
         train = self._train
@@ -142,7 +144,7 @@ class Learner:
         y = torch.from_numpy(train.labels[rows]).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
             out = network(x)
-        loss = self._loss(out.float(), y) / of
+        loss = self._loss(out.float(), y) * share
         return float(loss.detach()), torch.autograd.grad(loss, [*_learning(network)])
 
     def _loss(self, out: Tensor, wanted: Tensor) -> Tensor:
@@ -190,7 +192,7 @@ class Learner:
             self._best = {name: value.clone() for name, value in cnn_network.state(self._network).items()}
 
     def _goes_on(self, reached: Reached, notes: list[str]) -> bool:
-        """Whether another epoch is worth it: never when nothing is learned after half of them, or patience has run out."""
+        """Whether another epoch is worth it: not when half of them taught nothing, nor when patience has run out."""
         losses, epochs = reached.losses, self._recipe.epochs
         if losses and not math.isfinite(losses[-1]):
             return False
@@ -239,13 +241,13 @@ def outputs(
     def some(first: int) -> NDArray[np.float32]:
         rows = np.arange(first, min(first + _EVALUATED, len(given.images)))
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
-            return call(tensor(given, rows).to(device)).float().cpu().numpy()  # type: ignore[no-any-return]
+            return call(tensor(given, rows).to(device)).float().cpu().numpy()
 
     return np.concatenate(list(pool.map(some, range(0, len(given.images), _EVALUATED))))
 
 
 class _Saver:
-    """Writes checkpoints: after an epoch, or in one that takes long, and never for more than a twentieth of the time."""
+    """Writes checkpoints: after an epoch, or in one that takes long, in a twentieth of the time at most."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -274,7 +276,7 @@ def _half(precision: str, device: torch.device) -> bool:
     if precision != "auto":
         return precision == "bfloat16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))
 

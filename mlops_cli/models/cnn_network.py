@@ -18,8 +18,9 @@ _DIRECTIONS = 12
 
 
 class Architecture(msgspec.Struct, frozen=True):
-    """`architecture.json`: what `Network` is made of. The stem is a convolution of `kernel`, stride `stride`; each stage
-    halves the side, has its width of channels and `depth` residual convolutions; all others are 3 × 3."""
+    """`architecture.json`: what `Network` is made of. The stem is a convolution to `stem` channels; each stage halves
+    the side, has its number of channels and `depth` residual convolutions, 3 × 3. The last layer is multiplied by
+    `scale`, so that it does not learn faster than the others (Jordan, 2024), and `middle` added."""
 
     channels: int
     height: int
@@ -30,6 +31,8 @@ class Architecture(msgspec.Struct, frozen=True):
     stages: list[int]
     depth: int
     outputs: int
+    scale: float = 1 / 9
+    middle: float = 0.0
     family: str = "cnn"
     format: int = FORMAT
 
@@ -64,7 +67,7 @@ def work(given: Architecture) -> float:
     return total / REFERENCE
 
 
-class _Normed(nn.Module):
+class Normed(nn.Module):
     """A 3 × 3 convolution, the highest of each four pixels if `pool`, and batch normalisation without a factor.
 
     Without a factor it is a shift by a positive scale, which changes places with the maximum, so both fold into the
@@ -82,13 +85,13 @@ class _Normed(nn.Module):
         return self.norm(self.pool(self.conv(x)))  # type: ignore[no-any-return]
 
 
-class _Stage(nn.Module):
+class Stage(nn.Module):
     """Half the side, more channels, and `depth` residual convolutions."""
 
     def __init__(self, before: int, after: int, depth: int) -> None:
         super().__init__()
-        self.enter = _Normed(before, after, pool=True)
-        self.rest = nn.ModuleList(_Normed(after, after, pool=False) for _ in range(depth))
+        self.enter = Normed(before, after, pool=True)
+        self.rest = nn.ModuleList(Normed(after, after, pool=False) for _ in range(depth))
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.enter(x))
@@ -102,22 +105,20 @@ class Network(nn.Module):
 
     def __init__(self, given: Architecture) -> None:
         super().__init__()
+        self.given = given
         self.stem = nn.Conv2d(
             given.channels, given.stem, given.kernel, given.stride, given.padding, bias=False
         ).requires_grad_(False)
-        self.stages = nn.Sequential()
-        before = given.stem
-        for after in given.stages:
-            self.stages.append(_Stage(before, after, given.depth))
-            before = after
-        self.head = nn.Linear(before, given.outputs)
+        sides = zip([given.stem, *given.stages], given.stages, strict=False)
+        self.stages = nn.Sequential(*(Stage(before, after, given.depth) for before, after in sides))
+        self.head = nn.Linear(given.stages[-1], given.outputs, bias=False)
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees: the highest value of each channel, shape (n, k)."""
         return self.stages(torch.relu(self.stem(x))).amax(dim=(2, 3))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.features(x))  # type: ignore[no-any-return]
+        return self.head(self.features(x)) * self.given.scale + self.given.middle  # type: ignore[no-any-return]
 
 
 def begun(given: Architecture, sample: Tensor, seed: int) -> Network:
@@ -133,9 +134,8 @@ def begun(given: Architecture, sample: Tensor, seed: int) -> Network:
             nn.init.uniform_(layer.weight, -bound, bound, generator=dice)
             if layer is not network.stem:
                 nn.init.dirac_(layer.weight.data[: layer.in_channels])
-    bound = 1 / math.sqrt(network.head.in_features) / 9
+    bound = 1 / math.sqrt(network.head.in_features)
     nn.init.uniform_(network.head.weight, -bound, bound, generator=dice)
-    nn.init.zeros_(network.head.bias)
     network.stem.weight.data.copy_(_whitening(given, sample))
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
