@@ -15,7 +15,11 @@ SOURCES = {  # asked in this order what a file is
     "ndjson": "mlops_cli.sources.json",
     "csv": "mlops_cli.sources.csv",
 }
-MODELS = {"lightgbm": "mlops_cli.models.lightgbm", "onnx": "mlops_cli.models.onnx"}
+MODELS = {
+    "lightgbm": "mlops_cli.models.lightgbm",
+    "cnn": "mlops_cli.models.cnn",
+    "onnx": "mlops_cli.models.onnx",
+}
 DRIFT = {"psi": "mlops_cli.drift.psi", "ks": "mlops_cli.drift.ks"}
 TARGETS = {"docker": "mlops_cli.targets.docker"}
 

@@ -28,11 +28,16 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="K=V", help="A setting, such as learning_rate=0.05; may be given several times."),
 ]
-Search = Annotated[str | None, typer.Option("--search", metavar="KIND", help="Look for good settings: grid.")]
+Search = Annotated[str | None, typer.Option("--search", metavar="KIND", help="Look for good settings: grid or random.")]
 Space = Annotated[
     list[str] | None,
-    typer.Option("--space", metavar="K=V,V,…", help="Values to try for a setting; may be given several times."),
+    typer.Option(
+        "--space",
+        metavar="K=V,V,…",
+        help="Values to try for a setting, or a range LOW..HIGH; may be given several times.",
+    ),
 ]
+Trials = Annotated[int | None, typer.Option("--trials", metavar="N", help="Trials of a random search; else 20.")]
 Cv = Annotated[int, typer.Option("--cv", metavar="N", help="Judge trials on N parts of the train rows in turn.")]
 Metric = Annotated[
     str | None, typer.Option("--metric", metavar="NAME", help="What to stop and choose by: log_loss, roc_auc, rmse, …")
@@ -49,6 +54,7 @@ def main(
     set: Set = None,
     search: Search = None,
     space: Space = None,
+    trials: Trials = None,
     cv: Cv = 0,
     metric: Metric = None,
     jobs: Jobs = 0,
@@ -66,6 +72,7 @@ def main(
     mlops split flights --test 0.2 | mlops train --target delayed
     mlops train parts --target price --set learning_rate=0.05 --set num_leaves=63 -o model
     mlops train parts --target species --search grid --space num_leaves=7,15,31 --space learning_rate=0.05,0.1 --cv 5
+    mlops train frames --target label --search random --trials 8 --space width=32,64 --space learning_rate=0.2..2
 
     Stops early by the valid part. The same rows, flags and seed give the same model, whatever the processors.
     """
@@ -73,6 +80,6 @@ def main(
         given = session.given(split)
         from mlops_cli.steps import train
 
-        tuning = train.Tuning(search, space or (), cv, metric, jobs)
+        tuning = train.Tuning(search, space or (), cv, metric, jobs, trials)
         options = train.Options(target, family, task, positive, set or (), tuning, seed)
         session.finish(train.run(session.context, given, options, session.output(out)))

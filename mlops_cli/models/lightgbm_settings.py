@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlops_cli.errors import InputUnusable, Usage
+from mlops_cli.models import settings as rules
+from mlops_cli.models.settings import SWITCH, Number, Rule
 from mlops_cli.runtime.signature import Task
 
 ROUNDS = 1_000
@@ -41,27 +40,17 @@ METRICS: dict[Task, dict[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class _Number:
-    """A number from `low` to `high`, `whole` or not; `open` when `low` itself is none."""
-
-    whole: bool
-    low: float = 0
-    high: float = math.inf
-    open: bool = False
-
-
-_SHARE = _Number(False, 0, 1, open=True)
-_POSITIVE = _Number(False, 0, open=True)
-_WEIGHT = _Number(False)
-_COUNT = _Number(True)
-_KNOWN: dict[str, _Number | tuple[str, ...]] = {
+_SHARE = Number(False, 0, 1, open=True)
+_POSITIVE = Number(False, 0, open=True)
+_WEIGHT = Number(False)
+_COUNT = Number(True)
+_KNOWN: dict[str, Rule] = {
     "objective": sum(OBJECTIVES.values(), ()),
-    "num_iterations": _Number(True, 1, 100_000),
+    "num_iterations": Number(True, 1, 100_000),
     "early_stopping_round": _COUNT,
     "learning_rate": _POSITIVE,
-    "num_leaves": _Number(True, 2, 131_072),
-    "max_depth": _Number(True, -1),
+    "num_leaves": Number(True, 2, 131_072),
+    "max_depth": Number(True, -1),
     "min_data_in_leaf": _COUNT,
     "min_sum_hessian_in_leaf": _WEIGHT,
     "min_gain_to_split": _WEIGHT,
@@ -76,21 +65,21 @@ _KNOWN: dict[str, _Number | tuple[str, ...]] = {
     "data_sample_strategy": ("bagging", "goss"),
     "top_rate": _SHARE,
     "other_rate": _SHARE,
-    "extra_trees": ("false", "true"),
-    "is_unbalance": ("false", "true"),
+    "extra_trees": SWITCH,
+    "is_unbalance": SWITCH,
     "scale_pos_weight": _POSITIVE,
     "alpha": _SHARE,
     "fair_c": _POSITIVE,
     "poisson_max_delta_step": _POSITIVE,
-    "tweedie_variance_power": _Number(False, 1, 1.999_999),
-    "max_cat_threshold": _Number(True, 1),
-    "max_cat_to_onehot": _Number(True, 1),
+    "tweedie_variance_power": Number(False, 1, 1.999_999),
+    "max_cat_threshold": Number(True, 1),
+    "max_cat_to_onehot": Number(True, 1),
     "cat_l2": _WEIGHT,
     "cat_smooth": _WEIGHT,
-    "min_data_per_group": _Number(True, 1),
-    "max_bin": _Number(True, 2, 65_535),
-    "min_data_in_bin": _Number(True, 1),
-    "bin_construct_sample_cnt": _Number(True, 1),
+    "min_data_per_group": Number(True, 1),
+    "max_bin": Number(True, 2, 65_535),
+    "min_data_in_bin": Number(True, 1),
+    "bin_construct_sample_cnt": Number(True, 1),
 }
 OF_DATA = ("max_bin", "min_data_in_bin", "bin_construct_sample_cnt")
 """Settings that decide how the data is binned: alike for all fits on one data set."""
@@ -98,33 +87,7 @@ OF_DATA = ("max_bin", "min_data_in_bin", "bin_construct_sample_cnt")
 
 def read(given: Mapping[str, str]) -> dict[str, Any]:
     """Settings as LightGBM takes them from what was written; Usage for an unknown name or a bad value."""
-    return {name: _value(name, text) for name, text in given.items()}
-
-
-def _value(name: str, text: str) -> Any:
-    """One setting."""
-    rule = _KNOWN.get(name)
-    if rule is None:
-        near = get_close_matches(name, _KNOWN, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there is: {', '.join(_KNOWN)}"
-        raise Usage(f"LightGBM has no setting {name!r} that can be set", hint)
-    if isinstance(rule, tuple):
-        if text not in rule:
-            raise Usage(f"{name}={text}: not one of its values", f"there is: {', '.join(rule)}")
-        return text == "true" if rule == ("false", "true") else text
-    try:
-        number = int(text) if rule.whole else float(text)
-    except ValueError:
-        raise Usage(f"{name}={text}: not a {'whole ' if rule.whole else ''}number") from None
-    if not math.isfinite(number) or not rule.low <= number <= rule.high or (rule.open and number == rule.low):
-        raise Usage(f"{name}={text}: out of range", _range(rule))
-    return number
-
-
-def _range(rule: _Number) -> str:
-    """The range of a number in words."""
-    low = f"{'above' if rule.open else 'at least'} {rule.low:g}"
-    return low if rule.high == math.inf else f"{low}, at most {rule.high:g}"
+    return rules.read(given, _KNOWN, "LightGBM")
 
 
 def complete(settings: Mapping[str, Any], task: Task, classes: int, rows: int, seed: int) -> dict[str, Any]:

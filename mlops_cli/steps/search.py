@@ -1,9 +1,11 @@
-"""Look for the settings that do best: a grid of trials, side by side, on data that was prepared once."""
+"""Look for the settings that do best: trials of a grid or drawn at random, side by side, on data prepared once."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import math
+import random
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +17,10 @@ import msgspec
 from mlops_cli.errors import InputUnusable, Usage
 from mlops_cli.models.base import Fit, Trainer
 
-KINDS = ("grid",)
+KINDS = ("grid", "random")
 MOST = 10_000
+USUAL = 20
+"""Trials of a random search when nobody says how many."""
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -45,6 +49,7 @@ class Plan:
 
     written: list[dict[str, str]]
     read: list[dict[str, Any]]
+    kind: str = "grid"
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Found:
 
 
 def space(texts: Sequence[str]) -> dict[str, list[str]]:
-    """The values to try for each setting from `k=v1,v2,…`; Usage for anything else."""
+    """What to try for each setting from `k=v1,v2,…`, a range `k=low..high` being one value; Usage for anything else."""
     found: dict[str, list[str]] = {}
     for text in texts:
         name, equals, values = text.partition("=")
@@ -73,12 +78,55 @@ def space(texts: Sequence[str]) -> dict[str, list[str]]:
 def plan(values: Mapping[str, Sequence[str]], read: Callable[[Mapping[str, str]], dict[str, Any]]) -> Plan:
     """Every combination of the values, in order, as written and as `read` by the family; Usage for too many."""
     count = 1
-    for listed in values.values():
+    for name, listed in values.items():
+        if any(_range(name, value) for value in listed):
+            raise Usage(f"--space {name}={listed[0]}: a grid has no ranges", "list its values, or say --search random")
         count *= len(listed)
     if count > MOST:
         raise Usage(f"the grid has {count:,} trials, more than {MOST:,}", "try fewer values")
     written = [dict(zip(values, choice, strict=True)) for choice in itertools.product(*values.values())]
     return Plan(written, [read(settings) for settings in written])
+
+
+def drawn(
+    values: Mapping[str, Sequence[str]], read: Callable[[Mapping[str, str]], dict[str, Any]], trials: int, seed: int
+) -> Plan:
+    """So many trials at random, the same for the same seed: of a list each value is as likely, of a range each order of
+    magnitude (each number, when it begins at 0 or below); whole between whole ends. Usage."""
+    if not 1 <= trials <= MOST:
+        raise Usage(f"--trials {trials}: not between 1 and {MOST:,}")
+    for name, listed in values.items():
+        for value in listed:  # each end, before any fit
+            for end in _range(name, value) or (value,):
+                read({name: end})
+    dice = random.Random(seed)
+    written = [{name: _draw(name, dice.choice(listed), dice) for name, listed in values.items()} for _ in range(trials)]
+    written = [dict(settings) for settings in dict.fromkeys(tuple(settings.items()) for settings in written)]
+    return Plan(written, [read(settings) for settings in written], "random")
+
+
+def _range(name: str, value: str) -> tuple[str, str] | None:
+    """The ends of a range `low..high`; None for another value, Usage when they are no numbers in that order."""
+    low, dots, high = value.partition("..")
+    if not dots:
+        return None
+    try:
+        sound = -math.inf < float(low) < float(high) < math.inf
+    except ValueError:
+        sound = False
+    if not sound:
+        raise Usage(f"--space {name}={value}: not a range of numbers", "write --space learning_rate=0.01..0.3")
+    return low, high
+
+
+def _draw(name: str, value: str, dice: random.Random) -> str:
+    """A number of a range, as it would be written; another value is itself."""
+    ends = _range(name, value)
+    if ends is None:
+        return value
+    low, high = float(ends[0]), float(ends[1])
+    number = math.exp(dice.uniform(math.log(low), math.log(high))) if low > 0 else dice.uniform(low, high)
+    return str(round(number)) if all(end.lstrip("-").isdigit() for end in ends) else f"{number:.4g}"
 
 
 def run(
@@ -117,7 +165,7 @@ def run(
     best = _best(fits, higher)
     trials = [Trial(planned.written[index], fits[index].score, fits[index].rounds) for index in range(total)]
     settings = {**fixed, **planned.read[best]}
-    table = Trials("grid", metric, higher, folds, best, trials)
+    table = Trials(planned.kind, metric, higher, folds, best, trials)
     return Found(table, settings, None if folds else fits[best])
 
 

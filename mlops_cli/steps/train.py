@@ -30,13 +30,15 @@ _POLARS = ("polars", "polars-runtime-32", "polars-hash")
 @dataclass(frozen=True)
 class Tuning:
     """How to look for settings: `space` holds texts `k=v1,v2`; `folds` 0 means that the valid part judges trials,
-    `jobs` 0 as many at a time as there are processors. `metric` is what to stop and choose by."""
+    `jobs` 0 as many at a time as there are processors. `metric` is what to stop and choose by, `trials` how many a
+    random search has."""
 
     search: str | None = None
     space: Sequence[str] = ()
     folds: int = 0
     metric: str | None = None
     jobs: int = 0
+    trials: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ def _check(options: Options) -> None:
     if tuning.search and not tuning.space:
         raise Usage("--search needs at least one --space", "for instance --space num_leaves=15,31,63")
     if not tuning.search and (tuning.space or tuning.folds):
-        raise Usage(f"{'--space' if tuning.space else '--cv'} goes with --search grid")
+        raise Usage(f"{'--space' if tuning.space else '--cv'} goes with --search")
+    if tuning.trials is not None and tuning.search != "random":
+        raise Usage("--trials goes with --search random")
     if tuning.folds == 1 or tuning.folds < 0:
         raise Usage("--cv needs at least 2 parts")
 
@@ -111,7 +115,13 @@ def _read(options: Options, named: str) -> _Asked:
     for name in space.keys() & set(family.SHARED):
         raise Usage(f"{name} decides how data is stored, which trials share", f"choose one: --set {name}=…")
     settings = family.settings(fixed)
-    plan = search.plan(space, family.settings) if tuning.search else None
+    plan = None
+    if tuning.search == "random":
+        plan = search.drawn(
+            space, family.settings, search.USUAL if tuning.trials is None else tuning.trials, options.seed
+        )
+    elif tuning.search:
+        plan = search.plan(space, family.settings)
     written = {
         "target": options.target,
         "family": named,
@@ -121,6 +131,7 @@ def _read(options: Options, named: str) -> _Asked:
         "search": tuning.search,
         "space": space,
         "cv": tuning.folds,
+        "trials": tuning.trials,
         "metric": tuning.metric,
     }
     task = targets.task_named(options.task) if options.task else None
