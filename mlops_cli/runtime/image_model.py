@@ -62,7 +62,7 @@ class Model:
     def raw(self, batch: Batch) -> list[NDArray[np.float32]]:
         """What the file itself puts out, (1, classes) for each image; RequestError for one that cannot be decoded."""
         data = batch[self._image].values
-        return [logits[None] for logits, _ in self._map(range(len(data)), data)]
+        return [logits[None] for logits, _ in self._map(range(len(data)), data, self._one)]
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The raw answers for pixels of shape (n, height, width, channels): (n, classes)."""
