@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 _OFTEN = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff")
 IMAGES = (*_OFTEN, ".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif", ".avif", ".jp2")
@@ -26,11 +23,7 @@ Kind = Literal["image", "video", "tar", "zip"]
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _TAR_AT, _TAR = 257, b"ustar"
-_PACKED: tuple[tuple[bytes, Callable[[Path], object]], ...] = (
-    (b"\x1f\x8b", gzip.open),
-    (b"BZh", bz2.open),
-    (b"\xfd7zXZ\x00", lzma.open),
-)
+_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "lzma"}
 _TAR_NAMES = re.compile(r"\.(?:tar|tgz|tzst|txz|tbz2?)(?:\.[a-z0-9]+)?$", re.IGNORECASE)
 
 
@@ -115,15 +108,25 @@ def _is_tar(path: Path, name: str, head: bytes) -> bool:
     """Whether a file is a tar archive, compressed or not; one in zstd only by its name."""
     if head[_TAR_AT : _TAR_AT + 5] == _TAR:
         return True
-    for magic, opened in _PACKED:
-        if head.startswith(magic):
-            try:
-                with opened(path) as stream:  # type: ignore[attr-defined]
-                    inner: bytes = stream.read(512)
-            except (OSError, EOFError, lzma.LZMAError, ValueError):
-                return bool(_TAR_NAMES.search(name))
-            return inner[_TAR_AT : _TAR_AT + 5] == _TAR
+    packed = next((module for magic, module in _PACKED.items() if head.startswith(magic)), None)
+    if packed is not None:
+        inner = _unpacked(path, packed)
+        return bool(_TAR_NAMES.search(name)) if inner is None else inner[_TAR_AT : _TAR_AT + 5] == _TAR
     return head.startswith(b"\x28\xb5\x2f\xfd") and bool(_TAR_NAMES.search(name))
+
+
+def _unpacked(path: Path, packed: str) -> bytes | None:
+    """The first bytes of what is packed; None when it is damaged."""
+    import bz2
+    import gzip
+    import lzma
+
+    opened: Any = {"gzip": gzip.open, "bz2": bz2.open, "lzma": lzma.open}[packed]
+    try:
+        with opened(path) as stream:
+            return bytes(stream.read(512))
+    except (OSError, EOFError, lzma.LZMAError, ValueError):
+        return None
 
 
 def _zip_has_images(path: Path) -> bool:

@@ -71,6 +71,8 @@ class _Work:
         self, ctx: Context, collections: Sequence[Collection], options: Options, sidecar: Sidecar | None
     ) -> None:
         self.ctx, self.collections, self.options, self.sidecar = ctx, collections, options, sidecar
+        beside = options.sidecar is not None or (sidecar is not None and sidecar.label is not None)
+        self._by_directory = options.label != "none" and not beside
         self.labels: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.said: set[int] = set()
@@ -108,7 +110,9 @@ class _Work:
         sidecar = self.sidecar
         row = sidecar.row(task.number, collection, entry) if sidecar else 0
         self.said.add(row)
-        label = sidecar.label[row] if sidecar and sidecar.label else self._label(collection, entry)
+        label = self._label(collection, entry) if self._by_directory else None
+        if sidecar and sidecar.label:
+            label = sidecar.label[row]
         named, before = image_names.told(entry.file)
         time = next((one for one in (found.time, entry.time, named) if one is not None), None)
         if time is None and sidecar and sidecar.time:
@@ -124,8 +128,6 @@ class _Work:
 
     def _label(self, collection: Collection, entry: Entry) -> str | None:
         """The name of the directory that an image lies in."""
-        if self.options.label == "none" or self.options.sidecar:
-            return None
         parent = image_names.parent(entry.file)
         if parent is None and self.options.label == "directory":
             return collection.wrapper or collection.name or None
@@ -136,12 +138,11 @@ class _Work:
         rule = self.options.camera
         if rule is not None and rule.startswith("="):
             return rule[1:]
-        above = 2 if self.options.label != "none" and not self.options.sidecar else 1
         if rule == "directory":
-            return image_names.parent(entry.file, above)
-        if rule == "name":
-            return before or None
-        return None if rule == "none" else before or image_names.parent(entry.file, 2)
+            return image_names.parent(entry.file, 2 if self._by_directory else 1)
+        if rule is None and not before and self._by_directory:
+            return image_names.parent(entry.file, 2)
+        return None if rule == "none" else before or None
 
     def _tell(self) -> None:
         """What people want to know that the report does not say."""

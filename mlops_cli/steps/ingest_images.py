@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,8 @@ from mlops_cli.store.artefact import Artefact
 from mlops_cli.store.manifest import Input
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from mlops_cli.steps.tables import Written
 
 LIBRARIES = ("av", "numpy", "obstore", "pillow", "polars", "polars-runtime-32", "pyarrow")
@@ -93,6 +94,8 @@ class Options:
 
 def _fraction(text: str) -> Fraction:
     """`2`, `0.5` or `30000/1001`."""
+    from fractions import Fraction  # brings decimal, which a table need not pay for
+
     above, _, below = text.partition("/")
     return Fraction(above) / Fraction(below or 1)
 

@@ -7,11 +7,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from mlops_cli.errors import Missing, MissingExtra, Usage, WrongKind
 from mlops_cli.sources import image_files
@@ -22,6 +20,8 @@ from mlops_cli.store import artefact, manifest
 from mlops_cli.store.manifest import Input
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from mlops_cli.sources.objects import Single
 
 REMOTE = ("s3", "s3a", "gs", "az", "abfs", "abfss", "azure")
@@ -69,6 +69,8 @@ def _named(name: str, *, told: bool) -> Iterator[Named]:
     """The files, directories and prefixes that one argument means."""
     scheme, there, _ = name.partition("://")
     if there and scheme == "file":
+        from urllib.parse import unquote, urlsplit
+
         name = unquote(urlsplit(name).path)
     elif there and scheme in REMOTE:
         if "@" in name or "?" in name:

@@ -234,7 +234,7 @@ def test_times(cli: Cli, work: Path) -> None:
     [
         ([], ["car", "car", None], ["north", "west", None]),
         (["--label", "directory"], ["car", "car", "frames"], ["north", "west", None]),
-        (["--label", "none"], [None, None, None], ["north", "west", None]),
+        (["--label", "none"], [None, None, None], [None, "west", None]),
         (["--camera", "none"], ["car", "car", None], [None, None, None]),
         (["--camera", "name"], ["car", "car", None], [None, "west", None]),
         (["--camera", "directory"], ["car", "car", None], ["north", "north", None]),
