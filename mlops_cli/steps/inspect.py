@@ -11,6 +11,8 @@ from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given, Resolved
 from mlops_cli.store import artefact, manifest, registry
 
+_IMAGE = "struct({'bytes': binary, 'path': string})"
+
 
 class Account(msgspec.Struct, frozen=True):
     """What was found: the fields for programs, the lines for people, and what is wrong."""
@@ -59,7 +61,8 @@ def _head(found: Resolved) -> tuple[dict[str, Any], list[str]]:
         "inputs": ", ".join(f"{source.kind} {source.ref}" for source in made.inputs) or "none",
     }
     if made.schema:
-        table["columns"] = f"{len(made.schema)}: " + ", ".join(f"{name} {kind}" for name, kind in made.schema.items())
+        columns = (f"{name} {'image' if kind == _IMAGE else kind}" for name, kind in made.schema.items())
+        table["columns"] = f"{len(made.schema)}: " + ", ".join(columns)
     if made.params:
         table["params"] = ", ".join(f"{key}={_plain(value)}" for key, value in made.params.items() if value is not None)
     return fields | registered, [f"{key + ':':<12}{value}" for key, value in table.items()]

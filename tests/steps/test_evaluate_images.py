@@ -247,5 +247,7 @@ def test_inspect_list_and_report_have_no_walls_of_base64(cli, life):
         ended = cli(*words)
         assert ended.code == 0, (words, ended.err)
         assert "QUJDQUJD" not in ended.out and not re.search(r"[A-Za-z0-9+/]{200}", ended.out), words
+    cli("ingest", "t.parquet", "-o", "dataset").ref  # noqa: B018
+    assert "columns:    6: image image, label string" in cli("inspect", "dataset").out
     told = cli("report", "cars@1").out
     assert "camera" in told and "ece" in told
