@@ -48,7 +48,8 @@ def _part(file: File, schema: pa.Schema) -> Part:
 
     def read(columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         # Buffered ahead, the memory would grow with the file.
+        size = batches.rows(schema)
         with pq.ParquetFile(file.path, page_checksum_verification=True, pre_buffer=False) as opened:
-            yield from opened.iter_batches(batches.ROWS, columns=list(columns) if columns is not None else None)
+            yield from opened.iter_batches(size, columns=list(columns) if columns is not None else None)
 
     return Part(file, schema, read)
