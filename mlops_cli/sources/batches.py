@@ -20,6 +20,9 @@ from mlops_cli.sources.base import File
 ROWS = 65_536
 """Rows of a batch at most."""
 
+ROWS_OF_BYTES = 256
+"""As many where values are bytes, such as images: more of them would fill the memory."""
+
 _NUMERIC_OR_NULL = (*pl.datatypes.group.NUMERIC_DTYPES, pl.Null)
 
 
@@ -30,6 +33,17 @@ class Part:
     file: File
     schema: pa.Schema
     read: Callable[[Sequence[str] | None], Iterator[pa.RecordBatch]]
+
+
+def rows(schema: pa.Schema) -> int:
+    """Rows of a batch at most, of columns of these types."""
+    return ROWS_OF_BYTES if any(_bytes(field.type) for field in schema) else ROWS
+
+
+def _bytes(kind: pa.DataType) -> bool:
+    """Whether values are bytes, or hold some."""
+    inner = [kind.field(number).type for number in range(kind.num_fields)]
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or any(map(_bytes, inner))
 
 
 def table(parts: Sequence[Part]) -> pl.LazyFrame:

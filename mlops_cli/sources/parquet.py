@@ -13,8 +13,6 @@ from mlops_cli.sources.base import File, Options, Scanned
 from mlops_cli.sources.batches import Part
 
 _MAGIC = b"PAR1"
-IMAGE_ROWS = 256
-"""Rows of a batch where a row may hold a file, such as an image."""
 
 
 def matches(name: str, head: bytes) -> bool:
@@ -48,16 +46,10 @@ def _footer(file: File) -> pq.ParquetFile:
 def _part(file: File, schema: pa.Schema) -> Part:
     """A file that is opened anew each time it is read."""
 
-    rows = IMAGE_ROWS if any(map(_large, schema.types)) else batches.ROWS
-
     def read(columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         # Buffered ahead, the memory would grow with the file.
+        size = batches.rows(schema)
         with pq.ParquetFile(file.path, page_checksum_verification=True, pre_buffer=False) as opened:
-            yield from opened.iter_batches(rows, columns=list(columns) if columns is not None else None)
+            yield from opened.iter_batches(size, columns=list(columns) if columns is not None else None)
 
     return Part(file, schema, read)
-
-
-def _large(kind: pa.DataType) -> bool:
-    """Whether values of a type may be files."""
-    return bool(pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))

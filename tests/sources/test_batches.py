@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_cli.errors import Corrupt, EmptyInput, InputUnusable, SchemaMismatch
-from mlops_cli.sources import arrow, parquet
+from mlops_cli.sources import arrow, batches, parquet
 from mlops_cli.sources.base import File, Options
 
 
@@ -109,3 +109,16 @@ def test_a_column_whose_name_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"naming", b"nam\xf1ng"))
     with pytest.raises(Corrupt, match=r"x.parquet is not a whole Parquet file"):
         parquet.scan([File(path, path.name)], Options(tmp_path))
+
+
+def test_batches_of_bytes_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """65,536 images at once would fill the memory."""
+    monkeypatch.setattr(batches, "ROWS_OF_BYTES", 3)
+    image = pa.array([{"bytes": b"x", "path": "p"}] * 10)
+    names = [{"image": image}, {"raw": pa.array([b"x"] * 10)}, {"n": pa.array(range(10))}]
+    heights = []
+    for number, columns in enumerate(names):
+        pq.write_table(pa.table(columns), tmp_path / f"{number}.parquet")
+        part = parquet._part(File(tmp_path / f"{number}.parquet", "x"), pa.table(columns).schema)
+        heights.append([batch.num_rows for batch in part.read(None)])
+    assert heights == [[3, 3, 3, 1], [3, 3, 3, 1], [10]]
