@@ -94,7 +94,8 @@ pixels = dice.integers(0, 256, (rows, side, side, c), np.uint8)
 half = np.full(c, 0.5, np.float32)
 given = cnn_learn.Examples(pixels, dice.integers(0, classes, rows), None, half, half / 2)
 recipe = cnn_settings.recipe({"epochs": 1, "batch_size": batch}, rows, 1.0)
-network = cnn_network.begun(cnn_network.designed(c, side, side, 64, 1, classes), cnn_learn.tensor(given, np.arange(64)), 0)
+designed = cnn_network.designed(c, side, side, 64, 1, classes)
+network = cnn_network.begun(designed, cnn_learn.tensor(given, np.arange(64)), 0)
 learner = cnn_learn.Learner(given, recipe, network, 0, len(os.sched_getaffinity(0)))
 stamps = []
 def note(done, total):
@@ -168,7 +169,7 @@ def _loop(code: str, words: list[str], folder: Path) -> tuple[float, float]:
 
 
 def _answering(folder: Path, few: pl.DataFrame) -> None:
-    """Decoding alone, a bare onnxruntime loop on what it gives, and our predictor on the same bytes, one thread each."""
+    """Decoding alone, and our session beside a bare onnxruntime loop on what it gives, on one thread each."""
     import time
 
     import onnxruntime
