@@ -178,8 +178,18 @@ def test_what_cannot_be_learned_from_is_told_in_one_line(cli):
         assert (ended.code, words in ended.err, Path("model").exists()) == (code, True, False), ended.err
     for flags in (("--set", "withd=8"), ("--set", "flip=maybe"), ("--set", "size=8"), ("--metric", "roc")):
         assert train(cli, "model", frame, *flags).code == 2
-    ended = train(cli, "model", frame, "--set", "learning_rate=100", "--set", "momentum=0.999", "--set", "epochs=30")
-    assert ended.code in (0, 4) and "Traceback" not in ended.err
+
+
+def test_a_fit_that_goes_astray_says_so_and_loses_a_search(cli):
+    astray = ("--set", "weight_decay=1", "--set", "epochs=120")
+    table(70).write_parquet("t.parquet")
+    command = ("train", "t.parquet", "--target", "price", "--set", "width=4", *astray)
+    ended = cli(*command, "--set", "learning_rate=100", "-o", "model")
+    assert ended.code == 4 and "not finite" in ended.err and not Path("model").exists()
+    ended = cli(*command, "--search", "grid", "--space", "learning_rate=100,0.001", "-o", "model")
+    assert ended.code == 0, ended.err
+    trials = json.loads(Path("model/trials.json").read_text())
+    assert trials["best"] == 1 and trials["trials"][0]["score"] is None
 
 
 def test_without_torch_the_extra_is_named(shell):
