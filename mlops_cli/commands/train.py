@@ -17,26 +17,13 @@ Family = Annotated[
     str | None,
     typer.Option("--family", metavar="NAME", help="The kind of model; else cnn for images, lightgbm for tables."),
 ]
-Task = Annotated[
-    str | None,
-    typer.Option("--task", metavar="TASK", help="binary, multiclass or regression; else told from the target."),
-]
+Task = Annotated[str | None, typer.Option("--task", metavar="TASK", help="binary, multiclass, regression; else told.")]
 Positive = Annotated[
-    str | None, typer.Option("--positive", metavar="CLASS", help="The positive one of two classes; else the last.")
+    str | None, typer.Option("--positive", metavar="CLASS", help="Which of two classes; else the last.")
 ]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="K=V", help="A setting, such as learning_rate=0.05; may be given several times."),
-]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="A setting; may be given several times.")]
 Search = Annotated[str | None, typer.Option("--search", metavar="KIND", help="Look for good settings: grid or random.")]
-Space = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--space",
-        metavar="K=V,V,…",
-        help="Values to try for a setting, or a range LOW..HIGH; may be given several times.",
-    ),
-]
+Space = Annotated[list[str] | None, typer.Option("--space", metavar="K=V,V,…", help="Values to try, or LOW..HIGH.")]
 Trials = Annotated[int | None, typer.Option("--trials", metavar="N", help="Trials of a random search; else 20.")]
 Cv = Annotated[int, typer.Option("--cv", metavar="N", help="Judge trials on N parts of the train rows in turn.")]
 Metric = Annotated[

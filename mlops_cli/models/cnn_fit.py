@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -65,6 +66,7 @@ class CNN:
             measured=image_model.measured(EMBEDDING, target.classes is not None),
         )
         self.notes: list[str] = []
+        self._higher = cnn_settings.METRICS[target.task][metric]
         codes = self._labels(tables.train)
         if len(codes) < _LEAST_ROWS:
             raise InputUnusable(f"{len(codes)} images are too few to learn from", f"bring at least {_LEAST_ROWS}")
@@ -84,17 +86,14 @@ class CNN:
         """On `folds` parts of the train rows in turn: mean score and rounds, no model."""
         rows = len(self._train.labels)
         fold = np.random.default_rng(self._seed).permutation(rows) % folds
-        fits = []
+        scores, rounds = [], []
         for held in range(folds):
             train, valid = (self._train.part(np.flatnonzero(part)) for part in (fold != held, fold == held))
             made = self._made(train, valid, settings)
-            network, rounds = self._learn(made, 1, _silent)
-            fits.append(self._finished(made, network, rounds, 1))
-        return Fit(
-            b"",
-            round(float(np.mean([fit.rounds for fit in fits]))),
-            float(np.mean([fit.score for fit in fits if fit.score is not None])),
-        )
+            network, count = self._learn(made, 1, _silent)
+            scores.append(self._finished(made, network, count, 1).score or 0.0)
+            rounds.append(count)
+        return Fit(b"", round(float(np.mean(rounds))), float(np.mean(scores)))
 
     def rounds(self, count: int) -> dict[str, Any]:
         """The settings that make a fit without valid rows have `count` rounds."""
@@ -158,7 +157,7 @@ class CNN:
 
         def judge(out: NDArray[np.float32]) -> float:
             value = self._judged(made, out * spread + middle)[1]
-            return -value if cnn_settings.METRICS[self._target.task][self._metric] else value
+            return -value if self._higher else value
 
         learned = learner.run(Reached(work), place, made.valid, judge, progress)
         self.notes += learned.notes
@@ -174,7 +173,7 @@ class CNN:
         with ThreadPoolExecutor(max(1, threads), "cnn") as pool:
             features = cnn_learn.outputs(network.features, made.train.part(spread), pool)
             if not np.isfinite(features).all():
-                return Fit(b"", rounds, None)
+                return Fit(b"", rounds, -math.inf if self._higher else math.inf)
             if made.valid is not None:
                 heat, score = self._judged(made, cnn_learn.outputs(network, made.valid, pool))
                 preparation = msgspec.structs.replace(preparation, temperature=heat)

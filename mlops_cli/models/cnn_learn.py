@@ -278,7 +278,7 @@ def _half(precision: str, device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     able = torch.cpu.get_capabilities()
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def _learning(network: Network) -> Iterator[nn.Parameter]:

@@ -98,7 +98,7 @@ def _check(options: Options) -> None:
     if tuning.search and not tuning.space:
         raise Usage("--search needs at least one --space", "for instance --space num_leaves=15,31,63")
     if not tuning.search and (tuning.space or tuning.folds):
-        raise Usage(f"{'--space' if tuning.space else '--cv'} goes with --search")
+        raise Usage(f"{'--space' if tuning.space else '--cv'} goes with --search grid or random")
     if tuning.trials is not None and tuning.search != "random":
         raise Usage("--trials goes with --search random")
     if tuning.folds == 1 or tuning.folds < 0:

@@ -57,6 +57,23 @@ def test_plan_is_every_combination_in_order():
         search.plan({name: [str(index) for index in range(100)] for name in "abc"}, dict)
 
 
+def test_a_random_plan_is_drawn_from_lists_and_ranges():
+    values = {"leaves": ["2..100"], "rate": ["0.001..1"], "kind": ["x", "y"], "shift": ["-1.0..1.0"]}
+    plan = search.drawn(values, dict, 300, 0)
+    assert plan.kind == "random" and len(plan.written) == 300 and plan == search.drawn(values, dict, 300, 0)
+    assert plan != search.drawn(values, dict, 300, 1)
+    leaves = [int(trial["leaves"]) for trial in plan.written]
+    rates = [float(trial["rate"]) for trial in plan.written]
+    assert min(leaves) >= 2 and max(leaves) <= 100 and sum(leaf < 15 for leaf in leaves) > 100
+    assert min(rates) >= 0.001 and max(rates) <= 1 and 130 > sum(rate < 0.01 for rate in rates) > 70
+    assert {trial["kind"] for trial in plan.written} == {"x", "y"}
+    assert sum(float(trial["shift"]) < 0 for trial in plan.written) > 100
+
+
+def test_what_is_drawn_twice_is_tried_once():
+    assert len(search.drawn({"kind": ["x", "y"]}, dict, 50, 0).written) == 2
+
+
 def test_the_first_of_the_best_wins():
     found = run([3, 9, 1, 9])
     assert found.trials.best == 1 and found.fit.model == b"model 9" and found.settings == {"fixed": 1, "score": 9}
