@@ -21,13 +21,9 @@ import learnable
 import shapes
 
 TARGETS = {"binary": "yes", "multiclass": "kind", "regression": "price"}
-<<<<<<< HEAD
 FAMILIES = [name for name in extensions.MODELS if name != "onnx"]  # which learns nothing: tests/models/test_onnx.py
-=======
-FAMILIES = list(extensions.MODELS)
 QUICK = {"cnn": {"epochs": "12", "width": "8", "learning_rate": "0.4"}}
 """Settings with which a family learns the small table within a second."""
->>>>>>> b
 every = pytest.mark.parametrize(("family", "task"), [(family, task) for family in FAMILIES for task in TARGETS])
 
 

@@ -10,8 +10,8 @@ from mlops_cli.sources.base import File
 @pytest.mark.parametrize(
     ("kind", "most"),
     [
-        (pl.Struct({"bytes": pl.Binary, "path": pl.String}), parquet.IMAGE_ROWS),
-        (pl.Binary, parquet.IMAGE_ROWS),
+        (pl.Struct({"bytes": pl.Binary, "path": pl.String}), batches.ROWS_OF_BYTES),
+        (pl.Binary, batches.ROWS_OF_BYTES),
         (pl.String, batches.ROWS),
     ],
 )
