@@ -236,6 +236,28 @@ def test_against_a_champion_measured_on_the_same_rows(cli, models):
     assert cli("evaluate", model, "--against", "nothing", "--require", "f1>=champion").code == 4
 
 
+def test_a_champion_is_compared_row_by_row_where_the_rows_are_the_same(cli, models):
+    model = models("late")
+    weak = cli("train", "parts-late", "--target", "late", "--set", "num_leaves=2", "--set", "num_iterations=3").ref
+    table(seed=6, rows=400).write_parquet("fresh.parquet")
+    table(seed=7, rows=400).write_parquet("other.parquet")
+
+    def measured(which, data="fresh.parquet", *more):
+        return cli("evaluate", which, "--data", data, *more)
+
+    gate = ("--require", "roc_auc>=champion-0.05")
+    compared = measured(model, "fresh.parquet", "--against", weak, *gate)
+    assert "compared row by row" in compared.err
+    assert cli("register", measured(weak).ref, "--name", "m").ref == "m@1"
+    assert cli("promote", "m@1", "production").ref == "m@1"
+    assert cli("register", measured(model).ref, "--name", "m").ref == "m@2"
+    dry = cli("promote", "m@2", "production", *gate, "-n")
+    assert dry.code == compared.code and "compared row by row" in dry.err
+    # The newest evidence of the candidate is about other rows than the champion's: no pairs.
+    assert cli("register", measured(model, "other.parquet").ref, "--name", "m").ref == "m@2"
+    assert "compared row by row" not in cli("promote", "m@2", "production", *gate, "-n").err
+
+
 def test_pipe_from_train_to_a_failed_gate(models, shell):
     models("late")
     line = "mlops train parts-late --target late | mlops evaluate --require 'roc_auc>=0.999' | mlops register --name m"
