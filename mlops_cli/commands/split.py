@@ -25,10 +25,7 @@ def main(
         str | None, typer.Option("--group", metavar="COLUMN", help="Rows of one group (camera, patient) stay together.")
     ] = None,
     time: Annotated[
-        str | None,
-        typer.Option(
-            "--time", metavar="COLUMN", help="Train on what came first, test on what came last; in each --group."
-        ),
+        str | None, typer.Option("--time", metavar="COLUMN", help="Train on what came first; in each --group if given.")
     ] = None,
     embargo: Annotated[
         str | None, typer.Option("--embargo", metavar="1h", help="With --time: leave out rows this close before a cut.")
@@ -37,12 +34,7 @@ def main(
         list[str] | None, typer.Option("--key", metavar="COLUMN", help="Place rows by this; else by all their values.")
     ] = None,
     near: Annotated[
-        str | None,
-        typer.Option(
-            "--near",
-            metavar="COLUMN[=BITS]|off",
-            help="Keep what looks alike in one part; images: phash=6, not --time.",
-        ),
+        str | None, typer.Option("--near", metavar="COLUMN[=BITS]|off", help="Keep images that look alike together.")
     ] = None,
     audit: Annotated[
         tuple[str, str] | None,

@@ -136,7 +136,8 @@ def _counts(assignment: Assignment, options: Options, name: str) -> dict[int, in
 
 def _empty(name: str, part: str, options: Options, total: int, alike: int) -> InputUnusable:
     """The error for a part without rows: `alike` are in one cluster, or left out."""
-    why = f"column {options.group!r} has too few groups" if options.group else f"there are {total} rows"
+    few = options.group and not options.time
+    why = f"column {options.group!r} has too few groups" if few else f"there are {total} rows"
     hint = "choose other cut-offs" if options.time else "bring more rows, or choose other shares or another --seed"
     if alike > split_near.LARGE * total:
         why = f"{alike} of {total} rows look alike"
