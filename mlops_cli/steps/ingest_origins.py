@@ -79,8 +79,9 @@ def _named(name: str, *, told: bool) -> Iterator[Named]:
             )
         yield Named(name, "prefix")
         return
-    if Path(name).is_dir() and not artefact.is_artefact(Path(name)):
-        yield Named(name, "directory", Path(name))
+    if Path(name).is_dir():
+        # Of an artefact `ingest_files.expand` says that it is not ingested again.
+        yield Named(name, "table" if artefact.is_artefact(Path(name)) else "directory", Path(name))
         return
     if not Path(name).exists() and not glob.has_magic(name):
         yield Named(name, "table")  # `ingest_files.expand` says that it is not there

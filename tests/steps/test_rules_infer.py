@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from polars.testing.parametric import dataframes
 
@@ -55,6 +55,8 @@ def test_any_table_passes_its_own_rules(tmp_path_factory: pytest.TempPathFactory
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@example(["\x85"], "0")
+@example(["a\u2028b"], "\u2029")
 @given(st.lists(st.text(), min_size=1, max_size=4), st.text(min_size=1).filter(lambda name: name != "_errors"))
 def test_any_text_and_any_name(tmp_path_factory: pytest.TempPathFactory, texts: list[str], name: str) -> None:
     frame = pl.DataFrame({name: [text.encode(errors="replace").decode() for text in texts] * 5})

@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 import polars as pl
-import yaml
 
 from mlops_cli.errors import EmptyInput
 from mlops_cli.sources.names import exactly
 from mlops_cli.steps.batches import IMAGES
+from mlops_cli.steps.rules import yaml_text
 from mlops_cli.steps.rules.resolve import ERRORS
 from mlops_cli.steps.rules.types import family_of
 
@@ -35,7 +35,7 @@ def infer(frame: pl.LazyFrame, name: str) -> str:
         for number, (column, dtype) in enumerate(schema.items())
     }
     rules = {"schema_type": "polars_dataframe", "columns": columns}
-    text = yaml.safe_dump(rules, sort_keys=False, allow_unicode=True, width=120)
+    text = yaml_text.written(rules)
     return f"# Inferred from {rows} rows: ranges and sets are what was seen. Make them what is meant.\n{text}"
 
 
