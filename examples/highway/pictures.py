@@ -153,7 +153,7 @@ def _lighted(
     wet = conditions.weather == "rain"
     if night:
         lamp = np.array(((1.0, 0.78, 0.5), (0.85, 0.92, 1.0))[int(rng.random() < 0.4)], np.float32)
-        seen = day * (_pool(rng) * lamp * rng.uniform(0.26, 0.46) + np.float32(0.05))
+        seen = day * (_pool(rng) * lamp * rng.uniform(*((0.17, 0.34) if wet else (0.24, 0.44))) + np.float32(0.04))
     else:
         seen = day * np.array((0.52, 0.42, 0.40), np.float32) * np.float32(rng.uniform(0.75, 1.15))
     shine = glow * np.float32(rng.uniform(0.5, 0.9) if night else 0.3)
@@ -167,7 +167,7 @@ def _lamps(vehicle: Vehicle, view: View, strength: float, wet: bool, rng: np.ran
     """Headlights that dazzle when they face the camera, red lights at the rear, orange ones along a truck."""
     light = np.zeros((SIZE, SIZE, 3), np.float32)
     facing = view.towards((1.0, 0.0, 0.0))
-    reach = 1.35 if wet else 1.0
+    reach = 1.5 if wet else 1.05
     for places, colour, seen, radius in (
         (vehicle.front, (1.0, 0.97, 0.88), facing, 3.6),
         (vehicle.rear, (1.0, 0.12, 0.08), -facing, 2.0),
@@ -236,7 +236,7 @@ def _weathered(seen: Pixels, conditions: Conditions, rng: np.random.Generator) -
         depth = np.linspace(1.0, 0.75, SIZE, dtype=np.float32)[:, None, None] * share
         return seen * (1 - depth) + depth * np.float32({"day": 0.74, "dusk": 0.42, "night": 0.16}[conditions.light])
     if conditions.weather == "rain":
-        bright = np.float32({"day": 0.16, "dusk": 0.14, "night": 0.20}[conditions.light])
+        bright = np.float32({"day": 0.16, "dusk": 0.14, "night": 0.26}[conditions.light])
         seen = seen + _streaks()[int(rng.integers(16))] * bright
         if rng.random() < 0.6:
             seen = _drops(seen, rng)
@@ -310,7 +310,7 @@ def _recorded(seen: Pixels, conditions: Conditions, rng: np.random.Generator) ->
     if blur:  # the shutter is open longer in the dark
         pixels = sum(np.roll(pixels, shift, axis=1) for shift in range(-blur, blur + 1)) / (2 * blur + 1)
     gain = rng.uniform(1.2, 1.7) if night else 1.0
-    sigma = rng.uniform(0.03, 0.075) if night else rng.uniform(0.005, 0.02) * (2 if conditions.light == "dusk" else 1)
+    sigma = rng.uniform(0.045, 0.09) if night else rng.uniform(0.005, 0.02) * (2 if conditions.light == "dusk" else 1)
     noise = rng.standard_normal((SIZE, SIZE, 3), dtype=np.float32) * np.float32(sigma)
     final = np.clip(pixels * np.float32(gain) + noise, 0, 1)
     file = io.BytesIO()
