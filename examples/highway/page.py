@@ -59,7 +59,9 @@ class Canvas:
     def dot(self, at: Point, radius: float, fill: str) -> None:
         """A filled circle."""
         x, y = at
-        self._draw.ellipse([(x - radius) * SCALE, (y - radius) * SCALE, (x + radius) * SCALE, (y + radius) * SCALE], fill)
+        self._draw.ellipse(
+            [(x - radius) * SCALE, (y - radius) * SCALE, (x + radius) * SCALE, (y + radius) * SCALE], fill
+        )
 
     def picture(self, at: Point, path: Path, side: float) -> None:
         """A frame, its pixels as they are."""
@@ -83,7 +85,9 @@ class Axes:
     def at(self, day: float, value: float) -> Point:
         """The place of a value on a day."""
         share = (value - self.low) / (self.high - self.low)
-        return self.left + (day + 0.5) / self.count * (self.right - self.left), self.bottom - share * (self.bottom - self.top)
+        return self.left + (day + 0.5) / self.count * (self.right - self.left), self.bottom - share * (
+            self.bottom - self.top
+        )
 
 
 def shots(build: Path, days: Sequence[str]) -> dict[str, list[Shot]]:
@@ -133,7 +137,9 @@ def sky(page: Canvas, axes: Axes, n: int, weather: str) -> None:
     total, x = sum(weight for _, weight in parts), axes.left + n * step + 2
     for name, weight in parts:
         wide = weight / total * (step - 4)
-        page.box(x, axes.bottom + 6, x + wide, axes.bottom + 18, SKY["rain" if "night+rain" in name else name.split("+")[0]])
+        page.box(
+            x, axes.bottom + 6, x + wide, axes.bottom + 18, SKY["rain" if "night+rain" in name else name.split("+")[0]]
+        )
         if "rain" in name:
             for mark in range(3, int(wide), 7):
                 page.line([(x + mark, axes.bottom + 7), (x + mark - 2, axes.bottom + 17)], "#7fb2e5", 1)
@@ -208,8 +214,10 @@ def drawn(build: Path, story: dict[str, Any]) -> Image.Image:
     sent = sum(day["sent"] for day in story["days"])
     change = story["answered"]["change"]
     page.text((MARGIN, 46), "A highway camera's autumn: precision of the served model, day by day", 24)
-    about = f"{sent:,} frames sent as requests on {len(days)} days, {sum(change.values()):,} more while version 2 took over; none failed."
-    page.text((MARGIN, 70), about, 13, PALE)
+    about = (
+        f"{sent:,} frames sent as requests on {len(days)} days, {sum(change.values()):,} more while version 2 took over"
+    )
+    page.text((MARGIN, 70), f"{about}; none failed.", 13, PALE)
     right = WIDE - MARGIN
     timeline(page, story, Axes(MARGIN + 40, 96, right, 390, len(days), 0.0, 1.0))
     sure = [(float(n), sum(s.confidence for s in seen[day]) / max(1, len(seen[day]))) for n, day in enumerate(days)]
@@ -217,7 +225,13 @@ def drawn(build: Path, story: dict[str, Any]) -> Image.Image:
     charts = (
         ("how sure the model is: confidence, mean", sure, 0.0, 1.0, INK),
         ("temperature in the box of south, °C", readings(build, days, "south", "temperature"), 0.0, 35.0, ORANGE),
-        ("its loose mount in the wind: accelerometer x, m/s/s", readings(build, days, "south", "accelerometer_x"), -1.5, 1.5, BLUE),
+        (
+            "its loose mount in the wind: accelerometer x, m/s/s",
+            readings(build, days, "south", "accelerometer_x"),
+            -1.5,
+            1.5,
+            BLUE,
+        ),
     )
     for n, (title, points, low, high, colour) in enumerate(charts):
         left = MARGIN + n * third
@@ -247,19 +261,26 @@ def table(story: dict[str, Any]) -> str:
     return f"<table>{head}{rows}</table><h2>Mail to the owner</h2><ul>{mails}</ul>"
 
 
+STYLE = """
+body { font: 15px sans-serif; max-width: 1200px; margin: 2em auto }
+img { width: 100% }
+td, th { padding: 2px 12px; text-align: left }
+"""
+ALT = (
+    "Precision by day falls under 40 % on wet nights; an alert and a mail follow, version 2 takes over and precision "
+    "recovers; below, frames with the answers of both versions."
+)
+
+
 def main() -> None:
     """Draw the page."""
     build = Path(sys.argv[1])
     story = json.loads((build / "story.json").read_text(encoding="utf-8"))
     drawn(build, story).quantize(200, method=Image.Quantize.MEDIANCUT).save(build / "story.png", optimize=True)
     data = base64.b64encode((build / "story.png").read_bytes()).decode()
-    style = "body{font:15px sans-serif;max-width:1200px;margin:2em auto}img{width:100%}td,th{padding:2px 12px;text-align:left}"
-    (build / "story.html").write_text(
-        f"<!doctype html><meta charset=utf-8><title>A highway camera's autumn</title><style>{style}</style>"
-        f"<img src='data:image/png;base64,{data}' alt='Precision by day falls under 40 % on wet nights, an alert and a mail "
-        f"follow, version 2 takes over and precision recovers; frames with answers'>{table(story)}\n",
-        encoding="utf-8",
-    )
+    head = f"<!doctype html><meta charset=utf-8><title>A highway camera's autumn</title><style>{STYLE}</style>"
+    picture = f"<img src='data:image/png;base64,{data}' alt='{ALT}'>"
+    (build / "story.html").write_text(f"{head}{picture}{table(story)}\n", encoding="utf-8")
     print(build / "story.html")
 
 

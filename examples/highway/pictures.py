@@ -1,9 +1,8 @@
-"""What a roadside camera sees of one vehicle: the scene by day, then the light, the weather, the lens and the sensor."""
+"""What a roadside camera sees of one vehicle: the scene by day, then light, weather, lens and sensor."""
 
 from __future__ import annotations
 
 import io
-import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -23,7 +22,7 @@ Pixels = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Camera:
-    """One camera: where it looks from (radians), what lies behind the road, its colour cast and the dirt on its lens."""
+    """One camera: where it looks from (radians), what lies behind the road, its colour cast, dirt on its lens."""
 
     name: str
     azimuth: float
@@ -186,7 +185,7 @@ def _lamps(vehicle: Vehicle, view: View, strength: float, wet: bool, rng: np.ran
 def _add(light: Pixels, spot: Pixels, x: float, y: float, colour: tuple[float, float, float], power: float) -> None:
     """Add a spot of light about a point, as much of it as lies inside."""
     half = spot.shape[0] // 2
-    left, top = int(round(x)) - half, int(round(y)) - half
+    left, top = round(x) - half, round(y) - half
     x0, y0, x1, y1 = max(0, left), max(0, top), min(SIZE, left + 2 * half + 1), min(SIZE, top + 2 * half + 1)
     if x0 < x1 and y0 < y1:
         part = spot[y0 - top : y1 - top, x0 - left : x1 - left, None]
@@ -213,12 +212,9 @@ def _mirrored(shine: Pixels, view: View) -> Pixels:
     """What a wet road gives back: the light above it upside down, smeared downwards and rippled."""
     ground = int(view.flat(np.zeros((1, 3)))[0, 1] / 2) + 2
     ground = min(max(ground, SIZE // 2), SIZE - 4)
-    rows = SIZE - ground
+    above = shine[max(0, ground - 2 * (SIZE - ground)) : ground][::-2]
     back = np.zeros_like(shine)
-    flipped = shine[max(0, ground - 2 * rows) : ground][::-1]
-    smeared = flipped.reshape(-1, 2, SIZE, 3).mean(axis=1) if len(flipped) % 2 == 0 else flipped[: 2 * (len(flipped) // 2) : 2]
-    count = min(rows, len(smeared))
-    back[ground : ground + count] = smeared[:count] * 0.55
+    back[ground : ground + len(above)] = above * 0.55
     return back
 
 
@@ -226,7 +222,9 @@ def _pool(rng: np.random.Generator) -> Pixels:
     """The pool of light of a street lamp somewhere above, (SIZE, SIZE, 1)."""
     x, y = rng.uniform(-0.2, 1.2), rng.uniform(-0.2, 0.8)
     axis = np.linspace(0, 1, SIZE, dtype=np.float32)
-    return (0.25 + 1.1 * np.exp(-((axis[None, :] - x) ** 2 + (axis[:, None] - y) ** 2) / 0.5))[:, :, None].astype(np.float32)
+    return (0.25 + 1.1 * np.exp(-((axis[None, :] - x) ** 2 + (axis[:, None] - y) ** 2) / 0.5))[:, :, None].astype(
+        np.float32
+    )
 
 
 def _weathered(seen: Pixels, conditions: Conditions, rng: np.random.Generator) -> Pixels:
@@ -331,6 +329,3 @@ def sheet(pictures: list[list[bytes]], names: list[str], zoom: int = 2) -> Image
             one = Image.open(io.BytesIO(data)).resize((step, step), Image.Resampling.NEAREST)
             image.paste(one, (110 + m * step, n * step))
     return image
-
-
-assert math.log2(SIZE).is_integer()

@@ -5,7 +5,7 @@ usage: scenes.py --out DIR [--cameras 3] [--from 2026-03-02] [--days 1] [--rate 
 
 DIR/<camera>/<label>/<camera>_<time>.jpg   a detector's crop around one vehicle, 64 × 64 (times are UTC)
 DIR/<camera>/<camera>_<time>.jpg           with --unlabelled, as a camera sends it
-DIR/labels.csv                             what really passed, as the counters of the toll gate know: path,label,camera,time,weather
+DIR/labels.csv                             what really passed, as the counters of the toll gate know
 DIR/telemetry.ndjson                       readings of each camera's box, every ten minutes
 
 `--weather` is a mix: day, dusk or night, with +rain or +fog, each with a weight. The same flags give the same bytes.
@@ -29,6 +29,8 @@ TRAFFIC = {"car": 0.40, "van": 0.18, "truck": 0.18, "bus": 0.12, "motorcycle": 0
 HOURS = {"day": ((8.0, 16.5),), "dusk": ((6.0, 7.5), (17.0, 18.5)), "night": ((0.0, 5.0), (19.5, 24.0))}
 """When it is light, UTC."""
 
+MOST = 5_000
+
 Mix = dict[Conditions, float]
 
 
@@ -42,7 +44,17 @@ def mix(text: str) -> Mix:
     return {conditions: weight / total for conditions, weight in parts.items()}
 
 
-def passing(day: date, camera: Camera, rate: int, weather: Mix, seed: int) -> Iterator[tuple[datetime, str, Conditions, bytes]]:
+def rate(text: str) -> int:
+    """How many vehicles pass in a day, each in a second of its own; ValueError beyond what a dusk has room for."""
+    found = int(text)
+    if not 1 <= found <= MOST:
+        raise ValueError(text)
+    return found
+
+
+def passing(
+    day: date, camera: Camera, rate: int, weather: Mix, seed: int
+) -> Iterator[tuple[datetime, str, Conditions, bytes]]:
     """What passes a camera on a day, by time: when, which kind, in what conditions, and the frame."""
     rng = np.random.default_rng([seed, day.toordinal(), CAMERAS.index(camera)])
     kinds, shares = list(weather), list(weather.values())
@@ -111,8 +123,10 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=3, choices=range(1, len(CAMERAS) + 1), help="how many")
     parser.add_argument("--from", dest="first", type=date.fromisoformat, default=date(2026, 3, 2), metavar="DATE")
     parser.add_argument("--days", type=int, default=1, help="how many")
-    parser.add_argument("--rate", type=int, default=100, help="vehicles a camera and day")
-    parser.add_argument("--weather", type=mix, default="day", metavar="MIX", help="day, dusk, night; +rain, +fog; :weight")
+    parser.add_argument("--rate", type=rate, default=100, help="vehicles a camera and day")
+    parser.add_argument(
+        "--weather", type=mix, default="day", metavar="MIX", help="day, dusk, night; +rain, +fog; :weight"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--unlabelled", action="store_true", help="no directories of labels")
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="also a sheet of pictures to look at")

@@ -1,10 +1,10 @@
-"""The highway's autumn: days of traffic to the running server, a look of `mlops watch` after each, and what it leads to.
+"""The highway's autumn: days of traffic to a running server, a look of `mlops watch` after each, and what it leads to.
 
 usage: story.py BUILD [--small]
 
-Starts a mailbox and `mlops serve vehicles@production --follow 1s`, sends one day after another (traffic.py), and runs
-`mlops watch` after each as cron would. When precision is under 40 %, watch mails the owner and runs `make retrain`, while
-the cameras go on asking. Every step must do what it should, else this ends with 1 and says which did not.
+Starts a mailbox and `mlops serve vehicles@production --follow 1s`, sends day after day (traffic.py), and runs
+`mlops watch` after each as cron would. When precision is under 40 %, watch mails the owner and runs `make retrain`,
+while the cameras go on asking. Every step must do what it should, else this ends with 1 and says which did not.
 BUILD/story.json is the account, for page.py.
 """
 
@@ -86,7 +86,7 @@ class Story:
         self.readings.unlink(missing_ok=True)
         owner = f"mailto://127.0.0.1:{self.smtp}?from=watch@highway.example&to=owner@highway.example&mode=insecure\n"
         (build / "owner.url").write_text(owner)
-        with (build / "summer" / "labels.csv").open(newline="") as file:
+        with (build / "summer" / "labels.csv").open(newline="", encoding="utf-8") as file:
             self.know([(Path(row["path"]).name, row["label"]) for row in csv.DictReader(file)], "w")
 
     def know(self, labels: list[tuple[str, str]], mode: str = "a") -> None:
@@ -98,7 +98,17 @@ class Story:
     def serve(self) -> list[str]:
         """The command of the server."""
         port = self.url.rpartition(":")[2]
-        return [*MLOPS, "serve", "vehicles@production", "--port", port, "--log", str(self.build / "logs"), "--follow", "1s"]
+        return [
+            *MLOPS,
+            "serve",
+            "vehicles@production",
+            "--port",
+            port,
+            "--log",
+            str(self.build / "logs"),
+            "--follow",
+            "1s",
+        ]
 
     def draw(self, weather: str) -> Path:
         """The frames of the next day."""
@@ -120,7 +130,9 @@ class Story:
         started = time.time()
         more = ["--actuals", str(actuals), "--readings", str(self.readings)]
         sent = subprocess.run(
-            self.traffic(day, *more, *(["--before", str(before)] if before else [])), stdout=subprocess.PIPE, check=False
+            self.traffic(day, *more, *(["--before", str(before)] if before else [])),
+            stdout=subprocess.PIPE,
+            check=False,
         )
         counts = json.loads(sent.stdout.splitlines()[-1])
         must(sent.returncode == 0 and counts["failed"] == 0, f"no request failed on {day.name}")
@@ -130,13 +142,14 @@ class Story:
         account = {"date": day.name, "weather": weather, **counts}
         self.days.append(account)
         account |= self.look(day, actuals, started)
-        say(f"{day.name}: {weather}: precision {account['precision']:.3f}, version {account['version']}, exit {account['exit']}")
+        found = "precision {precision:.3f}, version {version}, exit {exit}".format(**account)
+        say(f"{day.name}: {weather}: {found}")
         return account
 
     def look(self, day: Path, actuals: Path, started: float) -> dict[str, Any]:
         """What cron does at the end of a day: is the model still right, and are the devices?"""
-        common = [*MLOPS, "watch", "vehicles@production", "--log", str(self.build / "logs"), "--json", "-q", "--by", "camera"]
-        common += ["--telemetry", str(self.readings), "--notify", f"@{self.build / 'owner.url'}"]
+        common = [*MLOPS, "watch", "vehicles@production", "--json", "-q", "--log", str(self.build / "logs")]
+        common += ["--by", "camera", "--telemetry", str(self.readings), "--notify", f"@{self.build / 'owner.url'}"]
         devices = ["--alert", "max_accelerometer_x[device=south]>1", "-o", str(self.build / "devices")]
         loose = self.run([*common, *devices, "--window", f"{math.ceil(time.time() - started)}s"])
         retrain = f"make --no-print-directory -f {HERE / 'Makefile'} retrain"
@@ -149,7 +162,7 @@ class Story:
         value = next((m for m in entry["metrics"] if m["name"] == "precision" and m.get("column") is None), {})
         return {
             "exit": found.returncode, "devices": loose.returncode, "version": entry["version"], "rows": entry["rows"],
-            "precision": value.get("value"), "low": value.get("low"), "high": value.get("high"), "exec": entry.get("exec"),
+            "precision": value.get("value"), "low": value.get("low"), "high": value.get("high"), "exec": entry["exec"],
         }  # fmt: skip
 
     def run(self, command: list[str]) -> subprocess.CompletedProcess[bytes]:
@@ -159,7 +172,9 @@ class Story:
     def mails(self) -> list[str]:
         """The subjects of the mails that came."""
         files = sorted((self.build / "mail").glob("*.eml"), key=lambda path: int(path.stem))
-        return [str(email.message_from_bytes(path.read_bytes(), policy=email.policy.default)["subject"]) for path in files]
+        return [
+            str(email.message_from_bytes(path.read_bytes(), policy=email.policy.default)["subject"]) for path in files
+        ]
 
     def version(self) -> str:
         """The version that answers now."""
@@ -229,7 +244,10 @@ def play(story: Story) -> None:
     story.event("version 2 is in production")
     for _ in range(1 if story.small else 4):
         account = story.play(WET_NIGHTS)
-        must(account["version"] == 2 and account["exit"] == 0, f"version 2 answers, without an alert, on {account['date']}")
+        must(
+            account["version"] == 2 and account["exit"] == 0,
+            f"version 2 answers, without an alert, on {account['date']}",
+        )
     must(account["precision"] >= (0.75 if story.small else 0.85), "precision has recovered")
 
 

@@ -54,7 +54,10 @@ def _climate(hour: float, wet: float, rng: np.random.Generator) -> dict[str, flo
     return {
         "temperature": 17 - 4 * wet + (7 - 4 * wet) * warm + 5 * sun + rng.normal(0, 0.3),
         "humidity": min(100.0, 62 + 30 * wet - (14 - 9 * wet) * warm + rng.normal(0, 1.5)),
-        "supply_voltage": 12.1 + 1.5 * sun - 0.03 * ((hour - 18) % 24 if not 6 <= hour < 18 else 0) + rng.normal(0, 0.02),
+        "supply_voltage": 12.1
+        + 1.5 * sun
+        - 0.03 * ((hour - 18) % 24 if not 6 <= hour < 18 else 0)
+        + rng.normal(0, 0.02),
     }
 
 

@@ -4,9 +4,9 @@ usage: traffic.py DAY http://127.0.0.1:8080 --actuals FILE [--readings FILE] [--
                   [--late 0.05] [--before DAY]
        traffic.py DAY http://127.0.0.1:8080 --again --seconds 10
 
-DAY is a directory of scenes.py. Every frame is a request of its own: PUT /predict?camera=…&time=…, the JPEG as the body,
-its name as X-Request-Id, on a few connections that are kept open. Nothing is sent twice: what fails is counted, never
-hidden. The last line of the output is a JSON object of counts; exit 1 when a request failed.
+DAY is a directory of scenes.py. Every frame is a request of its own: PUT /predict?camera=…&time=…, the JPEG as
+the body, its name as X-Request-Id, on a few connections that are kept open. Nothing is sent twice: what fails is
+counted, never hidden. The last line of the output is a JSON object of counts; exit 1 when a request failed.
 
 With `--seconds` the day passes in so many: a frame of noon is sent in the middle of it, and the times that cameras and
 devices say are those of this short day. The counters of the toll gate tell later what passed: all but a share `--late`
@@ -27,7 +27,6 @@ import threading
 import time
 import urllib.parse
 import zlib
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,7 +36,7 @@ WAIT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame to send. `at` is the second of its day."""
+    """One frame to send."""
 
     path: Path
     label: str
@@ -48,11 +47,6 @@ class Frame:
     def name(self) -> str:
         """What it is called in requests and in the log."""
         return self.path.stem
-
-    @property
-    def at(self) -> float:
-        """The second of the day."""
-        return second(self.time)
 
 
 @dataclass
@@ -158,7 +152,8 @@ def send(address: str, share: list[Frame], clock: Clock, count: Count, stop: thr
 def day_passes(address: str, day: list[Frame], clock: Clock, connections: int, count: Count, *more: object) -> None:
     """Send a day's frames on several connections."""
     threads = [
-        threading.Thread(target=send, args=(address, day[n::connections], clock, count, *more)) for n in range(connections)
+        threading.Thread(target=send, args=(address, day[n::connections], clock, count, *more))
+        for n in range(connections)
     ]
     for thread in threads:
         thread.start()

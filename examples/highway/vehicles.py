@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,14 @@ PAINTS: tuple[Colour, ...] = (
     (232, 232, 230), (38, 40, 44), (128, 132, 138), (180, 184, 190), (150, 28, 30), (34, 62, 128), (52, 92, 62),
     (196, 160, 60), (96, 62, 44), (64, 110, 150),
 )  # fmt: skip
-COATS: tuple[Colour, ...] = ((226, 226, 222), (70, 110, 168), (186, 54, 44), (60, 120, 84), (214, 176, 70), (150, 154, 160))
+COATS: tuple[Colour, ...] = (
+    (226, 226, 222),
+    (70, 110, 168),
+    (186, 54, 44),
+    (60, 120, 84),
+    (214, 176, 70),
+    (150, 154, 160),
+)
 """What vans, trucks and buses are painted with: firms' colours."""
 
 
@@ -103,7 +111,9 @@ def _van(rng: np.random.Generator) -> Vehicle:
         (-half, 0.3), (half, 0.3), (half, belt - 0.12), (nose, belt + 0.12), (nose - 0.62, roof - 0.06),
         (nose - 0.95, roof), (-half + 0.06, roof),
     ]  # fmt: skip
-    panes = [[(nose - 1.2, belt + 0.1), (nose - 0.12, belt + 0.1), (nose - 0.66, roof - 0.35), (nose - 1.2, roof - 0.35)]]
+    panes = [
+        [(nose - 1.2, belt + 0.1), (nose - 0.12, belt + 0.1), (nose - 0.66, roof - 0.35), (nose - 1.2, roof - 0.35)]
+    ]
     if rng.random() < 0.3:
         panes.append(box(-half + 0.3, nose - 1.4, belt + 0.15, roof - 0.35))
     stripe = None
@@ -124,7 +134,10 @@ def _truck(rng: np.random.Generator) -> Vehicle:
     if rng.random() < 0.25:  # a tank: its side is an ellipse
         angles = np.linspace(-math.pi, math.pi, 15)[:-1]
         middle, reach = (back - 0.4 - half) / 2, (back - 0.4 + half) / 2
-        shape = [(middle + reach * math.copysign(abs(math.cos(a)) ** 0.35, math.cos(a)), 2.05 + 1.05 * math.sin(a)) for a in angles]
+        shape = [
+            (middle + reach * math.copysign(abs(math.cos(a)) ** 0.35, math.cos(a)), 2.05 + 1.05 * math.sin(a))
+            for a in angles
+        ]
         cargo = Body(shape, 2.2, (176, 180, 186))
     else:
         sides = box(-half, back - 0.4, 1.0, top)
@@ -138,7 +151,9 @@ def _truck(rng: np.random.Generator) -> Vehicle:
         wheels.append((-half + 3.3, 0.5))
     markers = [(x, -1.2, 1.0) for x in np.linspace(-half + 0.4, back - 0.6, 4)]
     markers += [(-half, -1.1, top - 0.1), (back - 0.5, -1.1, top - 0.1)]
-    return Vehicle("truck", [chassis, cargo, driver], wheels, _pair(half, 0.95, 0.85), _pair(-half, 1.0, 0.9), markers, 2.1)
+    return Vehicle(
+        "truck", [chassis, cargo, driver], wheels, _pair(half, 0.95, 0.85), _pair(-half, 1.0, 0.9), markers, 2.1
+    )
 
 
 def _bus(rng: np.random.Generator) -> Vehicle:
@@ -147,10 +162,12 @@ def _bus(rng: np.random.Generator) -> Vehicle:
     outline = [(-half, 0.35), (half, 0.35), (half, 1.2), (half - 0.18, roof - 0.12), (half - 0.4, roof), (-half, roof)]
     count = int(rng.integers(6, 9))
     edges = np.linspace(-half + 0.3, half - 1.5, count + 1)
-    panes = [box(a + 0.06, b - 0.06, 1.3, roof - 0.5) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    panes = [box(a + 0.06, b - 0.06, 1.3, roof - 0.5) for a, b in pairwise(edges)]
     panes.append(box(half - 1.35, half - 0.35, 0.6, roof - 0.5))  # the door
     stripe = (box(-half + 0.1, half - 1.5, 0.75, 1.1), _pick(rng, COATS)) if rng.random() < 0.6 else None
-    body = Body(outline, 2.5, _pick(rng, COATS + ((176, 34, 40), (214, 176, 70))), panes, glazed=(2,), stripe=stripe, lit=True)
+    body = Body(
+        outline, 2.5, _pick(rng, (*COATS, (176, 34, 40), (214, 176, 70))), panes, glazed=(2,), stripe=stripe, lit=True
+    )
     wheels = [(half - 2.3, 0.5), (-half + 2.6, 0.5)]
     return Vehicle("bus", [body], wheels, _pair(half, 0.95, 0.8), _pair(-half, 1.05, 1.0), track=2.1)
 
@@ -161,12 +178,16 @@ def _motorcycle(rng: np.random.Generator) -> Vehicle:
     suit, paint, helmet = _pick(rng, PAINTS), _pick(rng, PAINTS), _pick(rng, PAINTS + COATS)
     frame = Body([(-0.62, 0.38), (0.4, 0.34), (0.75, 0.86), (0.3, 1.02), (-0.1, 0.86), (-0.85, 0.9)], 0.34, paint)
     leg = Body([(-0.25, 0.8), (0.05, 0.3), (0.25, 0.32), (0.2, 0.62), (0.25, 0.86), (-0.1, 1.0)], 0.5, suit)
-    torso = Body([(-0.42, 0.86), (0.0, 0.86), (0.22 + lean, 1.3), (0.05 + lean, 1.46), (-0.22 + lean / 2, 1.35)], 0.44, suit)
+    torso = Body(
+        [(-0.42, 0.86), (0.0, 0.86), (0.22 + lean, 1.3), (0.05 + lean, 1.46), (-0.22 + lean / 2, 1.35)], 0.44, suit
+    )
     arm = Body([(0.05 + lean, 1.3), (0.1 + lean, 1.16), (0.58, 1.0), (0.62, 1.1)], 0.5, suit)
     angles = np.linspace(-math.pi, math.pi, 13)[:-1]
     head = Body([(0.08 + lean + 0.16 * math.cos(a), 1.6 + 0.17 * math.sin(a)) for a in angles], 0.28, helmet)
     wheels = [(0.72, 0.34), (-0.72, 0.34)]
-    return Vehicle("motorcycle", [frame, leg, torso, arm, head], wheels, [(0.82, 0.0, 0.88)], [(-0.88, 0.0, 0.84)], track=0.0)
+    return Vehicle(
+        "motorcycle", [frame, leg, torso, arm, head], wheels, [(0.82, 0.0, 0.88)], [(-0.88, 0.0, 0.84)], track=0.0
+    )
 
 
 class View:
@@ -191,7 +212,9 @@ class View:
 
     def fit(self, vehicle: Vehicle, size: int, share: float, centre: tuple[float, float]) -> None:
         """Let the vehicle fill a `share` of `size` pixels about a `centre` of 0–1."""
-        outline = np.array([(x, y * body.width / 2, z) for body in vehicle.bodies for x, z in body.outline for y in (-1, 1)])
+        outline = np.array(
+            [(x, y * body.width / 2, z) for body in vehicle.bodies for x, z in body.outline for y in (-1, 1)]
+        )
         outline = np.concatenate([outline, [(x, 0.0, 0.0) for x, _ in vehicle.wheels]])
         found = self.flat(outline)
         low, high = found.min(axis=0), found.max(axis=0)
@@ -240,7 +263,12 @@ def _solid(draw: ImageDraw.ImageDraw, glow: ImageDraw.ImageDraw, body: Body, vie
 
 
 def _side(
-    draw: ImageDraw.ImageDraw, glow: ImageDraw.ImageDraw, body: Body, view: View, near: int, outline: NDArray[np.float64]
+    draw: ImageDraw.ImageDraw,
+    glow: ImageDraw.ImageDraw,
+    body: Body,
+    view: View,
+    near: int,
+    outline: NDArray[np.float64],
 ) -> None:
     """The side of a solid with its stripe and windows."""
     draw.polygon(outline.ravel().tolist(), fill=_shade(body.colour, 0.92))
