@@ -276,7 +276,7 @@ def main() -> None:
     """Draw the page."""
     build = Path(sys.argv[1])
     story = json.loads((build / "story.json").read_text(encoding="utf-8"))
-    drawn(build, story).quantize(200, method=Image.Quantize.MEDIANCUT).save(build / "story.png", optimize=True)
+    drawn(build, story).quantize(128).save(build / "story.png", optimize=True)
     data = base64.b64encode((build / "story.png").read_bytes()).decode()
     head = f"<!doctype html><meta charset=utf-8><title>A highway camera's autumn</title><style>{STYLE}</style>"
     picture = f"<img src='data:image/png;base64,{data}' alt='{ALT}'>"

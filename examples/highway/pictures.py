@@ -152,7 +152,7 @@ def _lighted(
     wet = conditions.weather == "rain"
     if night:
         lamp = np.array(((1.0, 0.78, 0.5), (0.85, 0.92, 1.0))[int(rng.random() < 0.4)], np.float32)
-        seen = day * (_pool(rng) * lamp * rng.uniform(*((0.17, 0.34) if wet else (0.24, 0.44))) + np.float32(0.04))
+        seen = day * (_pool(rng) * lamp * rng.uniform(*((0.13, 0.28) if wet else (0.24, 0.44))) + np.float32(0.04))
     else:
         seen = day * np.array((0.52, 0.42, 0.40), np.float32) * np.float32(rng.uniform(0.75, 1.15))
     shine = glow * np.float32(rng.uniform(0.5, 0.9) if night else 0.3)
@@ -308,7 +308,7 @@ def _recorded(seen: Pixels, conditions: Conditions, rng: np.random.Generator) ->
     if blur:  # the shutter is open longer in the dark
         pixels = sum(np.roll(pixels, shift, axis=1) for shift in range(-blur, blur + 1)) / (2 * blur + 1)
     gain = rng.uniform(1.2, 1.7) if night else 1.0
-    sigma = rng.uniform(0.045, 0.09) if night else rng.uniform(0.005, 0.02) * (2 if conditions.light == "dusk" else 1)
+    sigma = rng.uniform(0.05, 0.10) if night else rng.uniform(0.005, 0.02) * (2 if conditions.light == "dusk" else 1)
     noise = rng.standard_normal((SIZE, SIZE, 3), dtype=np.float32) * np.float32(sigma)
     final = np.clip(pixels * np.float32(gain) + noise, 0, 1)
     file = io.BytesIO()
