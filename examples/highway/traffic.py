@@ -100,6 +100,8 @@ def second(time: str) -> float:
 
 def frames(folder: Path) -> list[Frame]:
     """The frames of a day in the order in which they were taken."""
+    if not (folder / "labels.csv").is_file():
+        sys.exit(f"{folder}: no labels.csv; give a directory that scenes.py has written")
     with (folder / "labels.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     found = (Frame(folder / row["path"], row["label"], row["camera"], row["time"]) for row in rows)
