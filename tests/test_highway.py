@@ -128,3 +128,17 @@ def test_more_vehicles_than_seconds_is_usage(tmp_path: Path) -> None:
 def test_unknown_weather_is_usage(tmp_path: Path, weather: str) -> None:
     assert "--weather" in scenes(tmp_path / "no", "--weather", weather, code=2)
     assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("MLOPS_TEST_STORY" not in os.environ, reason="its days are seconds: it wants a machine of its own")
+def test_the_story_in_small(work: Path) -> None:
+    """`make story SMALL=1`: the alert, the mail, version 2 and no failed request; story.py asserts each."""
+    story = ["make", "-f", HIGHWAY / "Makefile", "story", "SMALL=1"]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        story, capture_output=True, text=True, timeout=290, check=False, env=os.environ | {"PATH": path}
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    told = json.loads((work / "build" / "story.json").read_text())
+    assert told and (work / "build" / "story.html").stat().st_size > 10_000

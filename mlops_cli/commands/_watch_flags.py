@@ -33,7 +33,7 @@ TelemetryTime = Annotated[
 TelemetryDevice = Annotated[
     str | None, typer.Option("--telemetry-device", metavar="COLUMN", help="Their device; else device or camera.")
 ]
-Window = Annotated[str, typer.Option("--window", metavar="LENGTH", help="How far back: 30m, 12h, 7d, 2w, all.")]
+Window = Annotated[str, typer.Option("--window", metavar="LENGTH", help="How far back: 15m, 12h, 7d, 2w, all.")]
 Alerts = Annotated[
     list[str] | None,
     typer.Option("--alert", metavar="EXPR", help="A finding when it holds, such as 'precision<0.40'; several times."),

@@ -150,11 +150,11 @@ class _Work:
         if ignored:
             self.ctx.note(f"{ignored:,} other file{'' if ignored == 1 else 's'} ignored: named like no image")
         if self.sidecar:
-            none = self.sidecar.extras.height - 1
-            unused = len(set(self.sidecar.rows.values()) - self.said)
-            lacking = " and some images are not in it" if none in self.said else ""
+            named = set(self.sidecar.rows.values())
+            unused = len(named - self.said)
+            lacking = " and some images are not in it" if self.said - named else ""
             if unused or lacking:
-                self.ctx.note(f"{self.sidecar.name}: {unused:,} of {none:,} rows are of no image here{lacking}")
+                self.ctx.note(f"{self.sidecar.name}: {unused:,} of {len(named):,} rows are of no image here{lacking}")
 
     def report(self) -> Report:
         """What there was."""

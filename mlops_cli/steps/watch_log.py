@@ -28,7 +28,7 @@ from mlops_cli.store import records
 
 INPUT = "input."
 _HIDDEN = "hidden."
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LOOKED_AT = 100
 
 
@@ -75,9 +75,9 @@ def window(length: str, now: datetime) -> Window:
 
 def duration(length: str, what: str, more: str = "") -> timedelta:
     """How long `30m`, `12h`, `7d` or `2w` is; Usage for anything else."""
-    found = re.fullmatch(r"(\d{1,5})([mhdw])", length)
+    found = re.fullmatch(r"(\d{1,5})([smhdw])", length)
     if not found or int(found[1]) == 0:
-        raise Usage(f"{length!r} is not {what}", f"write it as 30m, 12h, 7d, 2w {more}".rstrip())
+        raise Usage(f"{length!r} is not {what}", f"write it as 30s, 15m, 12h, 7d, 2w {more}".rstrip())
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
