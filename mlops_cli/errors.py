@@ -98,6 +98,19 @@ class Busy(MlopsError):
     exit, word = 6, "busy"
 
 
+_EXTRAS = {
+    "PIL": ("Pillow", "images"),
+    "av": ("PyAV", "video"),
+    "apprise": ("apprise", "notify"),
+    "obstore": ("obstore", "objects"),
+    "onnx": ("onnx", "vision"),
+    "onnxruntime": ("onnxruntime", "onnx"),
+    "safetensors": ("safetensors", "vision"),
+    "torch": ("torch", "vision"),
+}
+"""Modules that may be missing: what people call the library, and the extra that has it."""
+
+
 class MissingExtra(MlopsError):
     """An optional part is not installed; the message gives the exact command."""
 
@@ -105,7 +118,8 @@ class MissingExtra(MlopsError):
 
     @classmethod
     def of(cls, what: str, extra: str) -> MissingExtra:
-        """The error for the library `what`, which the extra `extra` would install."""
+        """The error for a library or module; `extra` would install it, unless `_EXTRAS` knows better."""
+        what, extra = _EXTRAS.get(what, (what, extra))
         return cls(f"{what} is not installed", f"pip install 'mlops-cli[{extra}]'")
 
 

@@ -98,12 +98,15 @@ def _decoded(image: Image.Image, least: int) -> Picture:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """RGB, or L where there is no colour; 16 bits become 8, what is transparent shows black."""
+    """RGB, or L where there is no colour. What is transparent shows black.
+
+    Whole numbers beyond 8 bits are taken for 0 to 65,535, floats for 0 to 1, whatever an image happens to hold.
+    """
     if image.mode in ("RGB", "L"):
         return image.copy()
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        top = 255.0 if values.max(initial=0.0) <= 255 else 65_535.0
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        top = 1.0 if image.mode == "F" else 65_535.0
         return Image.fromarray((np.clip(values / top, 0, 1) * 255).astype(np.uint8))
     if image.mode == "1":
         return image.convert("L")

@@ -65,9 +65,9 @@ class Scorer:
             if request.rows is not None:
                 return self._predictor.answer(request.rows)
             batch = rows.batch_from_columns(self.signature, request.columns or {})
+            return rows.answers(self.signature, self._predictor.predict(batch))
         except rows.RequestError as error:
             raise refused(error) from None
-        return rows.answers(self.signature, self._predictor.predict(batch))
 
     def counts(self, answers: Answers) -> dict[Label, int]:
         """How many rows got which class; none for a regression."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import polars as pl
+from polars.exceptions import PolarsError
 
 from mlops_cli.errors import SchemaMismatch
 from mlops_cli.sources.base import File
@@ -90,7 +91,11 @@ def _sidecar(ctx: Context, name: str, frames: Sequence[tuple[int, str, pl.DataFr
             if place in rows:
                 raise SchemaMismatch(f"{name}: two rows are of the image {place[1]!r}", "leave one of them out")
             rows[place] = len(rows)
-    whole = pl.concat([_plain(frame) for _, _, frame in frames], how="diagonal_relaxed")
+    try:
+        whole = pl.concat([_plain(frame) for _, _, frame in frames], how="diagonal_relaxed")
+    except PolarsError as error:
+        reason = str(error).splitlines()[0][:200]
+        raise SchemaMismatch(f"{name}: a column is of another type in each file: {reason}") from None
     whole = pl.concat([whole, whole.clear(1)])
     taken = {
         column: _column(whole, names) for column, names in (("label", LABELS), ("time", TIMES), ("camera", CAMERAS))

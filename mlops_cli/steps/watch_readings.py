@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import polars as pl
 
-from mlops_cli.errors import Corrupt, InputUnusable, SchemaMismatch, UnknownColumn
+from mlops_cli.errors import InputUnusable, SchemaMismatch, UnknownColumn
 from mlops_cli.steps import tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given
@@ -150,19 +149,24 @@ def _sorted_out(
 
 
 def _table(ctx: Context, ref: str) -> tuple[pl.DataFrame, int]:
-    """All rows of a table, and how many lines of NDJSON were left out because they are no objects."""
+    """All rows of a table, and how many lines of NDJSON were left out because they are no readings."""
     given = Given(ref)
     path = Path(ref)
     try:
         return _collected(ctx, given), 0
-    except Corrupt:
+    except InputUnusable:
         if path.suffix.lower() not in _LINES or not path.is_file():
             raise
+    kept, damaged = _sound(path.read_bytes())
+    if not kept:
+        raise InputUnusable(f"{ref}: none of its {damaged:,} lines is a reading", "one JSON object a line")
     with tempfile.TemporaryDirectory(prefix="mlops-") as folder:
-        kept, damaged = _sound(path.read_bytes())
         copy = Path(folder) / "readings.ndjson"
         copy.write_bytes(kept)
-        return _collected(ctx, Given(str(copy))), damaged
+        try:
+            return _collected(ctx, Given(str(copy))), damaged
+        except InputUnusable as error:
+            raise InputUnusable(error.message.replace(str(copy), ref), error.hint) from None
 
 
 def _collected(ctx: Context, given: Given) -> pl.DataFrame:
@@ -172,17 +176,20 @@ def _collected(ctx: Context, given: Given) -> pl.DataFrame:
 
 
 def _sound(data: bytes) -> tuple[bytes, int]:
-    """The lines that are JSON objects, and how many are not: one that is being written, or with a bare NaN."""
+    """The lines that are JSON objects of plain values, and how many are not.
+
+    One that is being written is none, nor one with a bare NaN, nor one with a list or an object in it.
+    """
     kept: list[bytes] = []
     damaged = 0
     for line in data.split(b"\n"):
         try:
             if line.strip():
-                msgspec.json.decode(line, type=dict[str, Any])
+                msgspec.json.decode(line, type=dict[str, str | int | float | bool | None])
                 kept.append(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             damaged += 1
-    return b"\n".join([*kept, b""]), damaged
+    return b"\n".join([*kept, b""]) if kept else b"", damaged
 
 
 def _named(frame: pl.DataFrame, given: str | None, usual: Sequence[str], ref: str, flag: str) -> str | None:

@@ -13,6 +13,7 @@ from serving import call, invocations, logged, make_app, post
 
 from mlops_cli.errors import UnknownColumn
 from mlops_cli.runtime import log, predictors
+from mlops_cli.runtime.protocols import v2_binary
 
 INFER = "/v2/models/flights/infer"
 LABELS = ["bus", "car", "truck"]
@@ -76,6 +77,8 @@ def test_files_in_a_form(app, expected):
     status, answer = post(app, "/predict", body, headers)
     assert status == 200
     assert answer == {"predictions": [named(one) | {"file": f"{n}.jpg"} for n, one in enumerate(expected)]}
+    body, headers = form(("image", "bär.jpg", FILES[0]))
+    assert post(app, "/predict", body, headers)[1]["predictions"][0]["file"] == "bär.jpg"
     body, headers = form(("image", None, FILES[0]))  # a field with the column's name need not be a file
     assert post(app, "/predict", body, headers)[1] == {"predictions": [named(expected[0]) | {"file": None}]}
 
@@ -196,6 +199,9 @@ def test_rows_of_a_table(tmp_path):
         ("/predict", b"--a\r\nX: y\r\n--a--", "multipart/form-data; boundary=a", 400, "headers"),
         ("/predict", b"--a--", "multipart/form-data; boundary=a", 400, "no rows"),
         ("/predict", b"--a\r\nX: y\r\n\r\n1\r\n--a--", "multipart/form-data; boundary=a", 400, "no name"),
+        ("/predict", b"x", 'multipart/form-data; boundary*0=a;boundary*=""', 400, "cannot be read"),
+        ("/predict", b'--a\r\nContent-Disposition: form-data;name*0=a;name*=""\r\n\r\n1\r\n--a--',
+         "multipart/form-data; boundary=a", 400, "cannot be read"),
     ],
 )  # fmt: skip
 def test_refused_with_a_reason(app, path, body, header, status, why):
@@ -227,6 +233,8 @@ def test_a_bomb_is_refused_before_it_is_decoded(app):
     [
         ({"shape": [2, 8, 8]}, "takes pixels of shape"),
         ({"shape": [2, 8, 8, 4]}, "takes pixels of shape"),
+        ({"shape": [15_000_000, 0, 0, 3], "data": []}, "takes pixels of shape"),
+        ({"shape": [2**70, 0, 1, 3], "data": []}, "takes pixels of shape"),
         ({"data": [1, 2, 3]}, "numbers"),
         ({"data": [[1, 2], [3]]}, "uneven"),
         ({"data": [None] * 384}, "numbers"),
@@ -242,6 +250,26 @@ def test_pixels_that_are_none(app, change, why):
     assert len(infer(app, good)) == 2
     status, error = infer(app, good | change)
     assert status == 400 and why in error
+
+
+def test_a_tensor_of_very_many_tiny_images_is_refused_before_any_is_made(app, monkeypatch):
+    made = []
+    monkeypatch.setattr(v2_binary, "_file", made.append)
+    many = v2_binary.MOST_PICTURES + 1
+    tiny = {"name": "image", "shape": [many, 1, 1, 1], "datatype": "UINT8", "data": [0] * many}
+    status, error = infer(app, tiny)
+    assert status == 413 and "more than one request may have" in error and not made
+
+
+def test_one_bad_image_among_several_is_the_clients_fault(app):
+    bad = [text(FILES[0]), "aGVsbG8="]
+    for path, asked in (
+        (INFER, {"inputs": [{"name": "image", "shape": [2], "datatype": "BYTES", "data": bad}]}),
+        ("/invocations", {"dataframe_split": {"columns": ["image"], "data": [[one] for one in bad]}}),
+        ("/invocations", {"inputs": {"image": bad}}),
+    ):
+        status, answer = post(app, path, json.dumps(asked).encode(), kind("application/json"))
+        assert status == 400 and "not an image" in json.dumps(answer)
 
 
 def test_binary_whose_sizes_do_not_add_up(app):

@@ -76,6 +76,16 @@ def test_every_mode_becomes_grey_or_colour():
     assert images.grey(images.opened(encoded(clear))).max() == 0
 
 
+def test_deep_images_are_scaled_by_their_kind_and_not_by_what_they_hold():
+    def brightness(values: np.ndarray, format: str = "PNG") -> float:
+        return images.statistics(images.opened(encoded(Image.fromarray(values), format)))["brightness"]
+
+    for level in (200, 300, 40_000):
+        assert brightness(np.full((8, 8), level, np.uint16)) == pytest.approx(level / 65_535, abs=0.004)
+    assert brightness(np.full((8, 8), 0.5, np.float32), "TIFF") == pytest.approx(0.5, abs=0.004)
+    assert brightness(np.full((8, 8), np.nan, np.float32), "TIFF") == 0
+
+
 def test_an_image_that_lies_on_its_side_stands_up():
     image = Image.new("L", (20, 10))
     image.paste(255, (0, 0, 20, 5))

@@ -522,3 +522,14 @@ def test_the_writer_holds_one_row_group(work: Path, monkeypatch: pytest.MonkeyPa
             writer.add(f"{number}.jpg", None, None, None, found, 0)
             assert sum(len(row[0]["bytes"]) for row in writer._rows) < 10_000
     assert pl.read_parquet("x.parquet").height == writer.count == 200
+
+
+def test_files_of_labels_that_disagree_about_a_column_are_refused_by_name(cli: Callable[..., Any], work: Path) -> None:
+    two = {
+        "a/x.jpg": picture(1),
+        "a/metadata.csv": b"file_name,label,x\nx.jpg,car,true\n",
+        "b/y.jpg": picture(2),
+        "b/metadata.jsonl": b'{"file_name":"y.jpg","label":"van","x":{"a":1}}\n',
+    }
+    ended = cli("ingest", folder(work / "two", two))
+    assert ended.code == 4 and "metadata" in ended.err and "another type" in ended.err

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -177,6 +178,17 @@ def test_bad_readings_are_counted_and_never_stop_a_run(vehicles, cli):
     assert metrics["null_share", "temperature", None]["value"] == pytest.approx(2 / counts["used"])
     for words in ("2 damaged lines", "no number: 1 of temperature", "1 readings came after a later one"):
         assert words in ended.err, ended.err
+
+
+def test_rubbish_among_readings_is_damage_and_rubbish_alone_is_said(vehicles, cli):
+    good = readings(hours=30, devices=["north"])
+    for odd in ({"device": ["north"]}, {"temperature": {"v": 3}}, {"temperature": [1]}):
+        write([good[0] | odd, *good[1:], good[-1] | {"device": {"a": 1}}])
+        ended, told, _ = look(cli, "readings.ndjson", "--alert", "max[temperature]>80")
+        assert ended.code == 0 and told["telemetry"]["damaged"] == 2, ended.err
+    Path("readings.ndjson").write_text("[1\n{\n")
+    ended = cli(*WATCH, "readings.ndjson")
+    assert ended.code == 4 and "readings.ndjson: none of its 2 lines is a reading" in ended.err
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

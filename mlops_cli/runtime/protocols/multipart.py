@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from email.message import Message
-from email.parser import BytesHeaderParser
+from email.parser import HeaderParser
 
 from mlops_cli.runtime.protocols.base import Refused
 
 MOST_PARTS = 1_000
 _HEAD_BYTES = 4 * 1024
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{1,70}")
-_headers = BytesHeaderParser().parsebytes
+_headers = HeaderParser().parsestr
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +52,19 @@ def _part(whole: bytes, start: int, end: int) -> Part:
     gap = whole.find(b"\r\n\r\n", start, min(end, start + _HEAD_BYTES))
     if gap < 0:
         raise Refused(400, f"a part of the form has no headers, or more than {_HEAD_BYTES} bytes of them")
-    head = _headers(whole[start + 2 : gap + 2])
-    name = _parameter(head, "name")
+    head = _headers(whole[start + 2 : gap + 2].decode(errors="replace"))
+    name = parameter(head, "name", "content-disposition")
     if name is None or head.get("content-transfer-encoding", "binary").lower() not in ("binary", "8bit", "7bit"):
         raise Refused(400, "a part of the form has no name, or is encoded")
-    return Part(name, _parameter(head, "filename"), whole[gap + 4 : end])
+    return Part(name, parameter(head, "filename", "content-disposition"), whole[gap + 4 : end])
 
 
-def _parameter(head: Message, name: str) -> str | None:
-    """A parameter of a part's Content-Disposition."""
-    found = head.get_param(name, header="content-disposition")
+def parameter(head: Message, name: str, header: str) -> str | None:
+    """A parameter of a header; Refused (400) when it is written so that the standard library gives up."""
+    try:
+        found = head.get_param(name, header=header)
+    except (TypeError, ValueError, LookupError):
+        raise Refused(400, f"the header {header} cannot be read") from None
     if isinstance(found, tuple):  # RFC 2231: charset, language, text
         return found[2]
     return found if isinstance(found, str) else None

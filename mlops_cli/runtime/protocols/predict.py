@@ -48,7 +48,7 @@ class Predict:
         elif self._image is None:
             raise Refused(415, f"the content type must be {_JSON}, not {media or 'empty'}")
         elif media == _FORM:
-            request = self._form(body, str(content.get_param("boundary", "")), common)
+            request = self._form(body, multipart.parameter(content, "boundary", "content-type") or "", common)
         elif not media or media.startswith(IMAGES):
             if not body:
                 raise Refused(400, "the body is empty")

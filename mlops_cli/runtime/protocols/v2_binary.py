@@ -22,6 +22,8 @@ _DTYPES = {
     **{f"UINT{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)},
 }  # fmt: skip
 _CHANNELS = (1, 3)
+MOST_PICTURES = 10_000
+"""Images in one tensor: each becomes a file of its own, which takes more memory than a few pixels."""
 _LENGTH = struct.Struct("<I")
 
 
@@ -88,10 +90,12 @@ def images(name: str, datatype: str, shape: list[int], data: Any) -> list[bytes]
         pixels = np.asarray(data)
     except ValueError:
         raise Refused(400, f"input {name!r}: its nested data is uneven") from None
-    if len(shape) != 4 or min(shape) < 0 or not {shape[3], shape[1]} & set(_CHANNELS):
+    if len(shape) != 4 or min(shape) < 1 or not {shape[3], shape[1]} & set(_CHANNELS):
         raise Refused(400, f"input {name!r} takes pixels of shape [n, h, w, c] or [n, c, h, w], c 1 or 3, not {shape}")
     if pixels.dtype.kind not in ("iuf" if datatype == "FP32" else "iu") or pixels.size != np.prod(shape, dtype=object):
         raise Refused(400, f"input {name!r}: its data is not {shape} numbers")
+    if shape[0] > MOST_PICTURES:
+        raise Refused(413, f"input {name!r}: {shape[0]} images are more than one request may have, {MOST_PICTURES}")
     whole = _bytes(name, datatype, pixels).reshape(shape)
     last = whole if shape[3] in _CHANNELS else whole.transpose(0, 2, 3, 1)
     return [_file(picture) for picture in last]
