@@ -3,7 +3,6 @@
 import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -181,12 +180,11 @@ def test_bad_readings_are_counted_and_never_stop_a_run(vehicles, cli):
 
 
 def test_rubbish_among_readings_is_damage_and_rubbish_alone_is_said(vehicles, cli):
-    good = readings(hours=30, devices=["north"])
-    for odd in ({"device": ["north"]}, {"temperature": {"v": 3}}, {"temperature": [1]}):
-        write([good[0] | odd, *good[1:], good[-1] | {"device": {"a": 1}}])
-        ended, told, _ = look(cli, "readings.ndjson", "--alert", "max[temperature]>80")
-        assert ended.code == 0 and told["telemetry"]["damaged"] == 2, ended.err
-    Path("readings.ndjson").write_text("[1\n{\n")
+    (good,) = readings(hours=30, devices=["north"])[-1:]
+    write([good, good | {"temperature": {"v": 3}}])
+    ended, told, _ = look(cli, "readings.ndjson", "--alert", "max[temperature]>80")
+    assert ended.code == 0 and told["telemetry"]["damaged"] == 1, ended.err
+    write([good | {"device": ["a"]}, good | {"device": {"a": 1}}])
     ended = cli(*WATCH, "readings.ndjson")
     assert ended.code == 4 and "readings.ndjson: none of its 2 lines is a reading" in ended.err
 
