@@ -87,8 +87,9 @@ def read(given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def recipe(settings: Mapping[str, Any], rows: int, cost: float) -> Recipe:
-    """The recipe of a fit on `rows` images, each `cost` times the work of one of 32 × 32 pixels."""
-    epochs = settings.get("epochs", min(MOST_EPOCHS, max(LEAST_EPOCHS, round(WORK / (rows * cost)))))
+    """The recipe of a fit on `rows` images, each `cost` times the work of one of 32 × 32 pixels; a smaller one takes no
+    less time."""
+    epochs = settings.get("epochs", min(MOST_EPOCHS, max(LEAST_EPOCHS, round(WORK / (rows * max(1.0, cost))))))
     batch = min(settings.get("batch_size", _batch(rows)), rows)
     parts = max(1, min(PARTS, batch // LEAST_PART))
     own = {name: value for name, value in settings.items() if name not in (*OF_DATA, "epochs", "batch_size")}
