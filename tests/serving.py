@@ -208,3 +208,9 @@ def invocations(app, body, headers=JSON, **more):
 def tensor(name="hour", shape=(1,), datatype="INT64", data=(1,)):
     """One input of a V2 request."""
     return {"name": name, "shape": list(shape), "datatype": datatype, "data": list(data)}
+
+
+def curl_lines(page: Path) -> list[str]:
+    """The commands with curl on a page of the documentation, each with its continuations."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    return [line for block in blocks if "curl" in block for line in re.split(r"\n(?=curl|printf)", block.strip())]

@@ -12,6 +12,7 @@ from mlops_cli.errors import Usage
 
 _LABEL = "Labels of images: directory (that they lie in), none, or a FILE (CSV, NDJSON) with columns path and label."
 _CAMERA = "Cameras of images: name (the file's, up to the time), directory (above the label), none, or =NORTH."
+_FORMAT = "csv, ndjson, parquet, arrow, images; else told by the first bytes."
 _MAX_BAD = "How many images may be unreadable: a share (0.01, 1%) or a number of them (20); 1%."
 
 
@@ -20,12 +21,7 @@ def main(
         list[str] | None,
         typer.Argument(metavar="SOURCE…", help="Files, globs, directories of images, s3://…; '-' or none: stdin."),
     ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            "--format", metavar="NAME", help="csv, ndjson, parquet, arrow, images; else told by the first bytes."
-        ),
-    ] = None,
+    format: Annotated[str | None, typer.Option("--format", metavar="NAME", help=_FORMAT)] = None,
     sql: Annotated[
         str | None, typer.Option("--sql", metavar="QUERY", help="Take the answer to a query of the table 'data'.")
     ] = None,

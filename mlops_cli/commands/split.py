@@ -8,6 +8,14 @@ import typer
 
 from mlops_cli.commands import _options, _pipe
 
+Stratify = Annotated[
+    str | None, typer.Option("--stratify", metavar="COLUMN", help="The same share of each of its values in each part.")
+]
+Audit = Annotated[
+    tuple[str, str] | None,
+    typer.Option("--audit", metavar="TRAIN TEST", help="Look for leaks between parts made elsewhere, and do no more."),
+]
+
 
 def main(
     data: _options.Data = None,
@@ -17,10 +25,7 @@ def main(
     valid: Annotated[
         str, typer.Option("--valid", metavar="SHARE", help="Share of the validation part; with --time a date too.")
     ] = "0.1",
-    stratify: Annotated[
-        str | None,
-        typer.Option("--stratify", metavar="COLUMN", help="The same share of each of its values in each part."),
-    ] = None,
+    stratify: Stratify = None,
     group: Annotated[
         str | None, typer.Option("--group", metavar="COLUMN", help="Rows of one group (camera, patient) stay together.")
     ] = None,
@@ -36,12 +41,7 @@ def main(
     near: Annotated[
         str | None, typer.Option("--near", metavar="COLUMN[=BITS]|off", help="Keep images that look alike together.")
     ] = None,
-    audit: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            "--audit", metavar="TRAIN TEST", help="Look for leaks between parts made elsewhere, and do no more."
-        ),
-    ] = None,
+    audit: Audit = None,
     seed: _options.Seed = 0,
     out: _options.Out = None,
     json: _options.Json = False,

@@ -10,6 +10,7 @@ from polars import selectors
 
 from mlops_cli.errors import InputUnusable, SchemaMismatch, UnknownColumn, Usage
 from mlops_cli.models.base import Settings
+from mlops_cli.models.kinds import type_of
 from mlops_cli.runtime.images import Preparation
 from mlops_cli.runtime.onnx_session import Value
 from mlops_cli.runtime.onnx_table import Input
@@ -88,7 +89,7 @@ def _columns(made: list[Input], frame: pl.LazyFrame, schema: pl.Schema) -> Itera
             if name not in schema:
                 hint = "say which columns, in the order of the inputs: --set columns=a,b,c"
                 raise SchemaMismatch(f"the model takes {name}, which the table has not", hint)
-            kind = _kind(schema[name])
+            kind = type_of(schema[name])
             if kind not in _TAKES[given.type]:
                 raise SchemaMismatch(
                     f"column {name} is {kind or str(schema[name]).lower()}, the model takes {given.type}",
@@ -96,17 +97,6 @@ def _columns(made: list[Input], frame: pl.LazyFrame, schema: pl.Schema) -> Itera
                 )
             missing = frame.select(selectors.by_name(name).null_count()).collect(engine="streaming").item()
             yield InputColumn(name, kind, nullable=bool(missing) and given.type in _FLOATS)
-
-
-def _kind(dtype: pl.DataType) -> Type | None:
-    """The column type of a signature that a polars type is, of those that an ONNX model takes."""
-    if dtype == pl.Boolean:
-        return "bool"
-    if dtype.is_integer():
-        return "int"
-    if dtype.is_float() or dtype.is_decimal():
-        return "float"
-    return "string" if dtype in (pl.String, pl.Categorical, pl.Enum) else None
 
 
 def preparation(values: list[Value], output: str, settings: Settings) -> Preparation:

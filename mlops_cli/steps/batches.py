@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
 from mlops_cli.errors import InputUnusable, SchemaMismatch
+from mlops_cli.models.kinds import type_of
 from mlops_cli.runtime import rows
 from mlops_cli.runtime.columns import Batch, Column
 from mlops_cli.runtime.predictors import Prediction, Predictor
@@ -19,26 +20,6 @@ from mlops_cli.runtime.signature import InputColumn, Signature, Type
 
 ROWS = 65_536
 IMAGE_ROWS = 256
-IMAGES = (pl.Struct({"bytes": pl.Binary, "path": pl.String}),)
-"""How a dataset holds images (docs/formats.md)."""
-
-
-def type_of(dtype: pl.DataType) -> Type | None:
-    """The column type of a signature that a polars type is; None for one that no model takes (lists, binary, …)."""
-    if dtype == pl.Boolean:
-        return "bool"
-    if dtype.is_integer():
-        return "int"
-    if dtype.is_float() or dtype.is_decimal():
-        return "float"
-    if dtype in (pl.String, pl.Categorical, pl.Enum):
-        return "string"
-    if dtype == pl.Date:
-        return "date"
-    if dtype == pl.Binary or dtype in IMAGES:
-        return "image"
-    return "datetime" if dtype == pl.Datetime else None
-
 
 # What is taken for what: whole numbers for numbers, dates for times, texts for times (as in JSON and NDJSON).
 _TAKEN: dict[Type, tuple[Type, ...]] = {

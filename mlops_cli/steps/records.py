@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
+from mlops_cli.models.kinds import type_of
 from mlops_cli.runtime.signature import Signature
-from mlops_cli.steps.batches import type_of
 
 
 def records(frame: pl.DataFrame, signature: Signature) -> list[dict[str, Any]]:

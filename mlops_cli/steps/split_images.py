@@ -11,9 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mlops_cli.errors import SchemaMismatch, Usage
+from mlops_cli.models.kinds import IMAGES
 from mlops_cli.sources.names import exactly
 from mlops_cli.steps import near, split_options
-from mlops_cli.steps.batches import IMAGES
 from mlops_cli.steps.split_options import Options
 
 IDENTITY, HASH, TIME, CAMERA = "sha256", "phash", "time", "camera"

@@ -19,7 +19,8 @@ from polars.io.plugins import register_io_source
 from polars.lazyframe.opt_flags import DEFAULT_QUERY_OPT_FLAGS
 
 from mlops_cli.errors import Corrupt, InputUnusable, MlopsError, Outside, SchemaMismatch
-from mlops_cli.steps import bare, batches, references
+from mlops_cli.models.kinds import IMAGES
+from mlops_cli.steps import bare, references
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Verdict
 from mlops_cli.steps.references import Given, Stdin
@@ -192,7 +193,7 @@ def write_table(frame: pl.LazyFrame, directory: Path, name: str = "part-00000.pa
     path = directory / name
     with reading(name):
         schema = frame.collect_schema()
-        if any(isinstance(kind, pl.List | pl.Array) or kind in batches.IMAGES for kind in schema.dtypes()):
+        if any(isinstance(kind, pl.List | pl.Array) or kind in IMAGES for kind in schema.dtypes()):
             return Written(_write_arrow(frame, path, schema), described(schema))
         frame.sink_parquet(
             path,
@@ -223,7 +224,7 @@ def _write_arrow(frame: pl.LazyFrame, path: Path, schema: pl.Schema) -> int:
 
     rows = 0
     arrow = _arrow_schema(schema)
-    images = [name for name, kind in schema.items() if kind in batches.IMAGES]
+    images = [name for name, kind in schema.items() if kind in IMAGES]
     for name in images:
         arrow = arrow.set(arrow.get_field_index(name), pa.field(name, IMAGE))
     arrow = arrow.with_metadata(features(images))

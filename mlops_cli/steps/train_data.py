@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from mlops_cli.models import kinds
 from mlops_cli.models.target import Target
-from mlops_cli.steps import batches, references, tables
+from mlops_cli.steps import references, tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given
 from mlops_cli.steps.tables import Table
@@ -84,7 +85,7 @@ def find(ctx: Context, given: Given) -> Source:
 def usual_family(source: Source) -> str:
     """The family that learns from such a table when none is asked for."""
     schema = tables.schema_of(source.train.frame, source.train.name)
-    return "cnn" if any(batches.type_of(kind) == "image" for kind in schema.dtypes()) else "lightgbm"
+    return "cnn" if any(kinds.type_of(kind) == "image" for kind in schema.dtypes()) else "lightgbm"
 
 
 @contextlib.contextmanager

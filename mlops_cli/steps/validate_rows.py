@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from mlops_cli.models.kinds import IMAGES
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps.batches import IMAGES
 from mlops_cli.steps.rules.resolve import ERRORS
 from mlops_cli.steps.rules.rule import Plan, Rule
 from mlops_cli.steps.validate_report import EXAMPLES

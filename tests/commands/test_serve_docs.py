@@ -1,11 +1,10 @@
 """The curl lines of docs/serving.md, run against a server."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
-from serving import Running, make_model
+from serving import Running, curl_lines, make_model
 
 DOCS = Path(__file__).parents[2] / "docs" / "serving.md"
 
@@ -16,14 +15,7 @@ def server(tmp_path_factory):
         yield running
 
 
-def lines():
-    """Each curl line with its continuations."""
-    for block in re.findall(r"```sh\n(.*?)```", DOCS.read_text(), re.DOTALL):
-        if "curl" in block:
-            yield from re.split(r"\n(?=curl|printf)", block.strip())
-
-
-@pytest.mark.parametrize("line", list(lines()))
+@pytest.mark.parametrize("line", curl_lines(DOCS))
 def test_curl_lines_work(server, shell, line):
     ended = shell(line.replace(":8080", f":{server.port}"))
     assert ended.code == 0, ended.err

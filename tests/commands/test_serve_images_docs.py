@@ -1,12 +1,11 @@
 """The curl lines of docs/serving-images.md, run against a server of images."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 from onnx_models import make_image_model, picture
-from serving import Running
+from serving import Running, curl_lines
 
 DOCS = Path(__file__).parents[2] / "docs" / "serving-images.md"
 
@@ -17,14 +16,7 @@ def server(tmp_path_factory):
         yield running
 
 
-def lines():
-    """Each command with its continuations."""
-    for block in re.findall(r"```sh\n(.*?)```", DOCS.read_text(), re.DOTALL):
-        if "curl" in block:
-            yield from re.split(r"\n(?=curl|printf)", block.strip())
-
-
-@pytest.mark.parametrize("line", list(lines()))
+@pytest.mark.parametrize("line", curl_lines(DOCS))
 def test_curl_lines_work(server, shell, work, line):
     (work / "car.jpg").write_bytes(picture("green"))
     (work / "bus.png").write_bytes(picture("red", "PNG"))

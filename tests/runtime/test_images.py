@@ -1,11 +1,9 @@
 """Images as models see them: decoded without trust, measured by known formulas, and prepared as declared."""
 
-import io
-import struct
-import zlib
-
 import numpy as np
+import pictures
 import pytest
+from pictures import bomb, noise
 from PIL import Image
 
 from mlops_cli.errors import Corrupt
@@ -14,13 +12,7 @@ from mlops_cli.runtime.images import Preparation, Undecodable
 
 
 def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, format, **options)
-    return file.getvalue()
-
-
-def noise(width: int = 40, height: int = 30, seed: int = 0) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    return pictures.encoded(image, format, **options)
 
 
 def scene(width: int = 200, height: int = 150) -> Image.Image:
@@ -29,23 +21,13 @@ def scene(width: int = 200, height: int = 150) -> Image.Image:
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def bomb(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that says it is enormous."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
-
-
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
         (b"", "no bytes"),
         (b"hello, I am a text file", "not an image: it begins with the bytes 68 65 6c 6c"),
         (encoded(noise())[:-40], "truncated"),
-        (encoded(noise(200, 200), "JPEG")[:9_000], "truncated"),
+        (encoded(noise(0, 200, 200), "JPEG")[:9_000], "truncated"),
         (bomb(50_000, 50_000), "50000 × 50000 pixels are more than 50,000,000"),
         (b"\x80\x04\x95", "not an image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not an image"),
@@ -116,8 +98,8 @@ def test_statistics_are_what_they_say():
     assert sharp["contrast"] == pytest.approx(0.5) and sharp["sharpness"] == pytest.approx((4 * 255) ** 2)
     from PIL import ImageFilter
 
-    blurred = noise(100, 100).filter(ImageFilter.GaussianBlur(3))
-    was = images.statistics(images.opened(encoded(noise(100, 100))))["sharpness"]
+    blurred = noise(0, 100, 100).filter(ImageFilter.GaussianBlur(3))
+    was = images.statistics(images.opened(encoded(noise(0, 100, 100))))["sharpness"]
     assert images.statistics(images.opened(encoded(blurred)))["sharpness"] < was / 50
     assert images.statistics(images.opened(encoded(Image.new("RGB", (2, 2)))))["sharpness"] == 0
 

@@ -135,7 +135,10 @@ def test_operators_of_the_file_itself_may_be_used():
         model.graph.node.append(helper.make_node("F", ["logits"], ["x"], domain="own"))
         model.opset_import.add(domain="own", version=1)
 
-    onnx_session.Session(changed(own), ["image"], ["logits"])
+    made = onnx_session.Session(changed(own), ["image"], ["logits"])
+    plain = onnx_session.Session(onnx_models.colours(), ["image"], ["logits"])
+    given = [np.full((1, 3, onnx_models.SIZE, onnx_models.SIZE), 0.5, np.float32)]
+    assert np.array_equal(made.run(given)[0], plain.run(given)[0])
 
 
 def test_2000_mutants_none_dies(tmp_path):

@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from mlops_cli.errors import EmptyInput
+from mlops_cli.models.kinds import IMAGES
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps.batches import IMAGES
 from mlops_cli.steps.rules import yaml_text
 from mlops_cli.steps.rules.resolve import ERRORS
 from mlops_cli.steps.rules.types import family_of

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from mlops_cli.errors import InputUnusable, MissingExtra
+from mlops_cli.models.kinds import IMAGES
 from mlops_cli.sources.names import exactly
 from mlops_cli.steps import near, processors
-from mlops_cli.steps.batches import IMAGES
 from mlops_cli.steps.rules.rule import Look, Rule
 
 DIGEST = "sha256"
