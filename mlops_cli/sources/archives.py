@@ -119,17 +119,22 @@ def _collection(name: str, members: Sequence[_Member]) -> Collection:
     wrapper = _wrapper([path for path, _ in images])
     entries: list[Entry] = []
     for path, member in images:
-        reason = member.reason or (image_files.too_large(member.size) if member.size > MOST_BYTES else "")
+        reason = member.reason or _too_large(member)
         below = path[len(wrapper) :]
         if entries and entries[-1].file == below:
             reason = "a second member of that name"
         entries.append(Entry(below, member.size, image_files.refused(reason) if reason else member.read))
     sidecars = {
-        path[len(wrapper) :]: member.read
+        path[len(wrapper) :]: image_files.refused(_too_large(member)) if _too_large(member) else member.read
         for path, member in named
         if PurePosixPath(path).name in SIDECARS and path.startswith(wrapper) and not (member.reason or hidden(path))
     }
     return Collection(name, entries, sidecars, len(members) - len(images) - len(sidecars), wrapper.rstrip("/"))
+
+
+def _too_large(member: _Member) -> str:
+    """Why a member is not read, when it is its size; else nothing."""
+    return image_files.too_large(member.size) if member.size > MOST_BYTES else ""
 
 
 def _wrapper(names: Sequence[str]) -> str:

@@ -22,6 +22,9 @@ TIMES = ("time", "timestamp", "datetime")
 CAMERAS = ("camera", "camera_id")
 """What the columns may be called, the first that is there."""
 
+_MILLISECONDS = 100_000_000_000
+"""Whole numbers from here on are milliseconds since 1970 (1973), those below seconds (up to the year 5138)."""
+
 
 @dataclass(frozen=True)
 class Sidecar:
@@ -130,12 +133,16 @@ def _texts(frame: pl.DataFrame, column: str | None) -> list[str | None] | None:
 
 
 def _times(frame: pl.DataFrame, column: str | None) -> list[int | None] | None:
-    """A column of times as µs since 1970; text that is no time is null, and so is what has no time."""
+    """A column of times as µs since 1970; whole numbers are seconds, or milliseconds; what is no time is null."""
     if column is None:
         return None
     series = frame[column]
     if series.dtype == pl.String:
         series = series.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+    if series.dtype.is_integer():
+        whole = series.cast(pl.Int64, strict=False)
+        milliseconds = (whole * 1_000).zip_with(whole.abs() < _MILLISECONDS, whole)
+        return (milliseconds * 1_000).to_list()
     if not series.dtype.is_temporal() or series.dtype in (pl.Time, pl.Duration):
         return [None] * frame.height
     return series.cast(pl.Datetime("us")).to_physical().to_list()

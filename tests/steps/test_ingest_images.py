@@ -21,6 +21,7 @@ from pictures import FRAMES, bomb, encoded, folder, noise, picture, taken
 from PIL import Image
 
 from mlops_cli.runtime import images
+from mlops_cli.sources import archives
 from mlops_cli.sources.image_files import Entry
 from mlops_cli.sources.image_row import Measured, measure
 from mlops_cli.steps import ingest_image_build, ingest_image_table, processors
@@ -533,3 +534,25 @@ def test_files_of_labels_that_disagree_about_a_column_are_refused_by_name(cli: C
     }
     ended = cli("ingest", folder(work / "two", two))
     assert ended.code == 4 and "metadata" in ended.err and "another type" in ended.err
+
+
+@pytest.mark.parametrize(("number", "unit"), [(1772373910, "seconds"), (1772373910000, "milliseconds")])
+def test_a_whole_number_in_a_file_of_labels_is_a_time(
+    cli: Callable[..., Any], work: Path, number: int, unit: str
+) -> None:
+    folder(work / "frames", {"a.jpg": picture(1), "b.jpg": picture(2)})
+    Path("labels.csv").write_text(f"file_name,label,time\na.jpg,car,{number}\nb.jpg,van,\n")
+    made = open_artefact(Path(cli("ingest", "frames", "--label", "labels.csv").ref))
+    told = pl.read_parquet(made.tables()[0]).sort("label")["time"].to_list()
+    assert [str(one) for one in told] == ["2026-03-01 14:05:10", "None"], unit
+
+
+def test_a_file_of_labels_in_an_archive_has_a_bound_too(
+    cli: Callable[..., Any], work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder(work / "frames", {"a.jpg": picture(1), "metadata.csv": b"file_name,label\na.jpg,car\n" + b"x,y\n" * 5_000})
+    with tarfile.open("frames.tar", "w") as tar:
+        tar.add("frames")
+    monkeypatch.setattr(archives, "MOST_BYTES", 10_000)
+    ended = cli("ingest", "frames.tar")
+    assert ended.code == 4 and "metadata.csv" in ended.err and "more than" in ended.err
