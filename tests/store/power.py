@@ -7,6 +7,7 @@ import os
 import signal
 import struct
 import subprocess
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,8 +38,17 @@ class Disk:
         _do("mount", "-o", "loop", str(self.image), str(self.mount))
 
     def off(self) -> None:
-        """Unmount it."""
+        """Unmount it, and wait until nobody has it mounted.
+
+        A container that starts or an image that is unpacked meanwhile has a mount namespace with a copy of every mount,
+        for a moment. The file system would live on in it, shut down, and mounting it again would bring that back.
+        """
         _do("umount", str(self.mount))
+        for _ in range(1_200):
+            if not subprocess.run(["losetup", "-j", str(self.image)], capture_output=True, check=True).stdout:
+                return
+            time.sleep(0.05)
+        raise AssertionError("another mount namespace has held the disk for a minute")
 
     def cut(self, how: int) -> None:
         """Cut the power: from now on nothing reaches the disk."""
