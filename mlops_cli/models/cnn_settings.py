@@ -20,9 +20,11 @@ METRICS: dict[Task, dict[str, bool]] = {
 OF_DATA = ("size",)
 """Settings that decide how images are stored: alike for all fits on one data set."""
 
-WORK = 480_000
+WORK = 450_000
 """Images of 32 × 32 pixels that a fit sees, unless that would be too few or too many times the same."""
 LEAST_EPOCHS, MOST_EPOCHS = 6, 40
+OFTEN = 20
+"""Images that are seen less often than this are not blanked nor changed in light: it would slow learning down."""
 BATCH = 512
 PARTS = 8
 """A batch is cut in at most this many parts, each computed on one thread: more threads do not help."""
@@ -93,6 +95,8 @@ def recipe(settings: Mapping[str, Any], rows: int, cost: float) -> Recipe:
     batch = min(settings.get("batch_size", _batch(rows)), rows)
     parts = max(1, min(PARTS, batch // LEAST_PART))
     own = {name: value for name, value in settings.items() if name not in (*OF_DATA, "epochs", "batch_size")}
+    if epochs < OFTEN:
+        own = {"cutout": 0.0, "jitter": 0.0} | own
     return Recipe(epochs=epochs, batch_size=batch, parts=parts, **own)
 
 

@@ -151,7 +151,7 @@ def _speed(table: Path, count: int) -> None:
         fit = [_run.MLOPS, "train", "few.parquet", "--target", "label", "--set", "epochs=1", "-o", "model", "--force"]
         _run.measure(fit, folder)
         image = json.loads((folder / "model" / "image.json").read_text())
-        steps, classes = 12, few["label"].n_unique()
+        steps, classes = 8, few["label"].n_unique()
         words = [str(word) for word in (steps, 512, image["channels"], image["height"], classes)]
         pairs = [(_loop(OURS, words, folder), _loop(BARE, words, folder)) for _ in range(3)]
         _compare(f"training, {steps} steps of 512 (wall)", [a[0] for a, _ in pairs], [b[0] for _, b in pairs])

@@ -14,9 +14,11 @@ STILL = Recipe(epochs=1, batch_size=8, parts=1, flip=False, shift=0, cutout=0, j
 
 def test_the_recipe_follows_the_number_of_images_and_their_work():
     many = cnn_settings.recipe({}, 40_000, 1.0)
-    assert (many.epochs, many.batch_size, many.parts) == (12, 512, 8)
+    assert (many.epochs, many.batch_size, many.parts) == (11, 512, 8)
     assert cnn_settings.recipe({}, 40_000, 2.0).epochs == 6 and cnn_settings.recipe({}, 40_000, 0.5) == many
     few = cnn_settings.recipe({}, 300, 1.0)
+    assert (many.cutout, many.jitter, few.cutout, few.jitter) == (0, 0, 0.25, 0.1)
+    assert cnn_settings.recipe({"cutout": 0.5}, 40_000, 1.0).cutout == 0.5
     assert (few.epochs, few.batch_size, few.parts) == (40, 64, 2)
     assert cnn_settings.recipe({}, 10, 1.0).batch_size == 10
     assert cnn_settings.recipe({"batch_size": 256, "size": 64}, 40_000, 1.0).rate == pytest.approx(many.rate / 2)
