@@ -15,6 +15,9 @@ SOURCES = {  # asked in this order what a file is
     "ndjson": "mlops_cli.sources.json",
     "csv": "mlops_cli.sources.csv",
 }
+PLACES: dict[str, str] = {}
+"""Where tables lie that are no files: the scheme of a URL → who reads it."""
+
 MODELS = {
     "lightgbm": "mlops_cli.models.lightgbm",
     "cnn": "mlops_cli.models.cnn",
@@ -23,7 +26,7 @@ MODELS = {
 DRIFT = {"psi": "mlops_cli.drift.psi", "ks": "mlops_cli.drift.ks"}
 TARGETS = {"docker": "mlops_cli.targets.docker"}
 
-_TABLES = {"sources": SOURCES, "models": MODELS, "drift": DRIFT, "targets": TARGETS}
+_TABLES = {"sources": SOURCES, "places": PLACES, "models": MODELS, "drift": DRIFT, "targets": TARGETS}
 
 
 def load(table: str, name: str) -> Any:

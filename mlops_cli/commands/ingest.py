@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
-import typer
-
+from mlops_cli.commands import _ingest_flags as flags
 from mlops_cli.commands import _options, _pipe
 from mlops_cli.errors import Usage
 
-_LABEL = "Labels of images: directory (that they lie in), none, or a FILE (CSV, NDJSON) with columns path and label."
-_CAMERA = "Cameras of images: name (the file's, up to the time), directory (above the label), none, or =NORTH."
-_FORMAT = "csv, ndjson, parquet, arrow, images; else told by the first bytes."
-_MAX_BAD = "How many images may be unreadable: a share (0.01, 1%) or a number of them (20); 1%."
-
 
 def main(
-    source: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="SOURCE…", help="Files, globs, directories of images, s3://…; '-' or none: stdin."),
-    ] = None,
-    format: Annotated[str | None, typer.Option("--format", metavar="NAME", help=_FORMAT)] = None,
-    sql: Annotated[
-        str | None, typer.Option("--sql", metavar="QUERY", help="Take the answer to a query of the table 'data'.")
-    ] = None,
-    columns: Annotated[
-        str | None, typer.Option("--columns", metavar="A,B,…", help="Take only these columns, in this order.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="Take only the first N rows.")] = None,
-    label: Annotated[str | None, typer.Option("--label", metavar="RULE", help=_LABEL)] = None,
-    camera: Annotated[str | None, typer.Option("--camera", metavar="RULE", help=_CAMERA)] = None,
-    fps: Annotated[str | None, typer.Option("--fps", metavar="N", help="Frames a second of a video; 1.")] = None,
+    source: flags.Source = None,
+    format: flags.Format = None,
+    sql: flags.Sql = None,
+    columns: flags.Columns = None,
+    limit: flags.Limit = None,
+    label: flags.Label = None,
+    camera: flags.Camera = None,
+    fps: flags.Fps = None,
     reject: _options.Reject = None,
-    max_bad: Annotated[str | None, typer.Option("--max-bad", metavar="LIMIT", help=_MAX_BAD)] = None,
+    max_bad: flags.MaxBad = None,
     out: _options.TableOut = None,
     json: _options.Json = False,
     quiet: _options.Quiet = False,
@@ -61,13 +47,14 @@ def main(
             raise Usage("nothing to read", "mlops ingest FILE…, or pipe data in")
         streaming = session.streaming(out)
 
+        from mlops_cli.sources.asked import Asked
         from mlops_cli.steps import ingest, ingest_images
         from mlops_cli.steps.selection import Selection
 
         sources = ingest.Sources(names, stdin)
         chosen = tuple(name.strip() for name in columns.split(",")) if columns else ()
         images = ingest_images.Options(label, camera, fps, max_bad)
-        options = ingest.Options(format, Selection(sql, chosen, limit), images)
+        options = ingest.Options(Asked(format), Selection(sql, chosen, limit), images)
         if streaming:
             session.stream(ingest.stream(session.context, sources, options, reject))
         else:

@@ -1,4 +1,4 @@
-"""What a source is: a module that recognises one kind of file by its first bytes and reads such files lazily."""
+"""What a source is: a module that reads one kind of file, or tables that lie somewhere by a name of their own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 import polars as pl
+
+from mlops_cli.sources.asked import Asked
+from mlops_cli.store.manifest import Input
 
 HEAD = 1 << 16
 """So many first bytes of a file are looked at to tell what it is."""
@@ -69,3 +72,29 @@ class Source(Protocol):
 
     def scan(self, files: Sequence[File], options: Options) -> Scanned:
         """All files as one table: the same columns in every file, types as wide as the widest, files in that order."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A table that was looked at and not read.
+
+    `inputs` say in the manifest what it is, as far as that is known before its rows have been read; `key` is its share
+    of a memo key: everything that decides what the rows are, None when nobody can know (a database). `scan` reads it.
+    `settled`, if any, is asked after the last row: the inputs as they turned out, such as the digest of an answer.
+    """
+
+    inputs: list[Input]
+    key: object | None
+    scan: Callable[[Options], Scanned] = field(repr=False)
+    settled: Callable[[], list[Input]] | None = field(default=None, repr=False)
+
+
+class Place(Protocol):
+    """What every module in the table `PLACES` of extensions offers; an entry point `mlops.places` does the same.
+
+    What is outside and fails is Outside, what is not there Missing, a wrong query Usage or InputUnusable; one line,
+    and no secret in it: credentials come from the environment, from files, or in the driver's own ways.
+    """
+
+    def find(self, name: str, asked: Asked) -> Found:
+        """The table that a URL or a path means."""

@@ -5,8 +5,7 @@ Nothing heavy is imported before it is known that there is something to do, so t
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -14,11 +13,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 from mlops_cli.errors import EmptyInput, InputUnusable
-from mlops_cli.steps import ingest_files, ingest_images, ingest_origins, memo
+from mlops_cli.sources.asked import Asked
+from mlops_cli.steps import ingest_files, ingest_images, ingest_origins, ingest_tables, memo
 from mlops_cli.steps.context import Context
+from mlops_cli.steps.ingest_tables import Origin
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
 from mlops_cli.steps.references import check_stop
-from mlops_cli.steps.selection import Selection
+from mlops_cli.steps.selection import TABLE, Selection
 from mlops_cli.store import files
 from mlops_cli.store.artefact import Artefact
 from mlops_cli.store.manifest import Input
@@ -39,10 +40,9 @@ class Sources:
 
 @dataclass(frozen=True)
 class Options:
-    """`format`: its name, when the first bytes are not to be asked; `selection`: what of it is taken; `images`: what
-    is only asked of images."""
+    """`asked`: how the source is read; `selection`: what of it is taken; `images`: what is only asked of images."""
 
-    format: str | None = None
+    asked: Asked = field(default_factory=Asked)
     selection: Selection = field(default_factory=Selection)
     images: ingest_images.Options = field(default_factory=ingest_images.Options)
 
@@ -53,44 +53,18 @@ def run(ctx: Context, sources: Sources, options: Options, output: Output) -> Out
     Errors: those of reading; EmptyInput for no rows.
     """
     options.selection.check()
-    if options.format != ingest_origins.FORMAT:
-        ingest_files.check_format(options.format)
+    if options.asked.format != ingest_origins.FORMAT:
+        ingest_files.check_format(options.asked.format)
     for name in sources.names:
         check_stop(name)
     if "-" in sources.names:
         return _from_stdin(ctx, sources, options, output)
-    named = ingest_origins.recognised(sources.names, options.format)
+    named = ingest_origins.recognised(sources.names, options.asked.format)
     if named is not None:
         return ingest_images.run(ctx, named, options.images, options.selection, output)
     options.images.refuse(output.reject)
-    paths = ingest_files.expand(sources.names)
-    digests = _digests(ctx, paths)
-    inputs = [Input("file", f"sha256:{digest}", str(path)) for path, digest in zip(paths, digests, strict=True)]
-    key = [[source.id for source in inputs], _params(options)]
-    return _perform(ctx, [(path, str(path)) for path in paths], inputs, key, options, output)
-
-
-def _digests(ctx: Context, paths: Sequence[Path]) -> list[str]:
-    """The digests of files. While one is taken that is large, and so not known, what converts it is imported."""
-    found: list[str] = []
-    failed: list[BaseException] = []
-
-    def take() -> None:
-        try:
-            found.extend(ctx.workspace.digest(path) for path in paths)
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=take, daemon=True)  # not waited for when the user interrupts
-    thread.start()
-    thread.join(0.1)
-    if thread.is_alive():
-        from mlops_cli.steps import ingest_build  # noqa: F401
-
-        thread.join()
-    if failed:
-        raise failed[0]
-    return found
+    found = ingest_tables.origin(ctx, sources.names, options.asked)
+    return _perform(ctx, {TABLE: found}, options, output)
 
 
 def _from_stdin(ctx: Context, sources: Sources, options: Options, output: Output) -> Outcome:
@@ -101,12 +75,13 @@ def _from_stdin(ctx: Context, sources: Sources, options: Options, output: Output
         raise EmptyInput(f"there is no {ingest_files.STDIN}")
     with ingest_files.scratch() as scratch:
         path = ingest_files.receive(sources.stdin, scratch)
-        named = ingest_origins.recognised([str(path)], options.format)
+        named = ingest_origins.recognised([str(path)], options.asked.format)
         if named is not None:
             return ingest_images.run(ctx, named, options.images, options.selection, output, keyed=False)
         options.images.refuse(output.reject)
         inputs = [Input("stdin", f"sha256:{files.digest(path)}", "-"), *_lineage(path)]
-        return _perform(ctx, [(path, ingest_files.STDIN)], inputs, None, options, output)
+        opener = ingest_tables.files([(path, ingest_files.STDIN)], options.asked.format)
+        return _perform(ctx, {TABLE: Origin(ingest_files.STDIN, inputs, None, opener)}, options, output)
 
 
 def _lineage(path: Path) -> list[Input]:
@@ -123,25 +98,19 @@ def _lineage(path: Path) -> list[Input]:
             return []
 
 
-def _perform(
-    ctx: Context,
-    given: Sequence[tuple[Path, str]],
-    inputs: list[Input],
-    key: object | None,
-    options: Options,
-    output: Output,
-) -> Outcome:
-    """Convert the files (where they are, what they are called), unless that has been done."""
+def _perform(ctx: Context, origins: Mapping[str, Origin], options: Options, output: Output) -> Outcome:
+    """Convert tables, by the name that they have in a query, to one, unless that has been done."""
+    keys = {name: origin.key for name, origin in origins.items()}
+    key = None if None in keys.values() else [keys, _params(options)]
 
     def build(payload: Path, rejects: Path) -> Contents:
         del rejects
-        from mlops_cli.sources.base import File
         from mlops_cli.steps import ingest_build
 
-        named = [File(path, name) for path, name in given]
-        written, format = ingest_build.build(ctx, named, options.format, options.selection, payload)
-        params = {**_params(options), "format": format, "rows": written.rows}
-        return Contents("dataset", inputs, params, schema=dict(written.schema))
+        built = ingest_build.build(ctx, origins, options.selection, payload)
+        formats = list(dict.fromkeys(built.formats.values()))
+        params = {**_params(options), "format": ", ".join(formats), "rows": built.written.rows}
+        return Contents("dataset", built.inputs, params, schema=dict(built.written.schema))
 
     return memo.perform(ctx, Job("ingest", key, LIBRARIES, build, _told, measured), output)
 
@@ -183,4 +152,4 @@ def _count(number: int, thing: str) -> str:
 def _params(options: Options) -> dict[str, Any]:
     """What decides the result besides the files."""
     chosen = options.selection
-    return {"format": options.format, "sql": chosen.sql, "columns": list(chosen.columns), "limit": chosen.limit}
+    return {"format": options.asked.format, "sql": chosen.sql, "columns": list(chosen.columns), "limit": chosen.limit}

@@ -4,69 +4,106 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_cli.errors import Corrupt, EmptyInput, InputUnusable
-from mlops_cli.sources.base import File, Scanned
-from mlops_cli.steps import ingest_files, reading, tables
+from mlops_cli.sources.base import Scanned
+from mlops_cli.steps import ingest_files, tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.ingest_query import select
+from mlops_cli.steps.ingest_tables import Origin
 from mlops_cli.steps.selection import Selection
 from mlops_cli.steps.tables import Written
+from mlops_cli.store.manifest import Input
 
 
-def build(
-    ctx: Context, files: Sequence[File], format: str | None, selection: Selection, directory: Path
-) -> tuple[Written, str]:
-    """Convert files of one format to a table in `directory`; what was written, and the format. EmptyInput: no rows."""
-    with ingest_files.scratch() as scratch:
-        prepared = reading.prepare(files, format, scratch)
-        scanned = prepared.scan(scratch, narrowed=selection.narrows)
+@dataclass(frozen=True)
+class Built:
+    """What was written: the table, the formats it was read from by name, and the inputs as they turned out."""
+
+    written: Written
+    formats: Mapping[str, str]
+    inputs: list[Input]
+
+
+def build(ctx: Context, origins: Mapping[str, Origin], selection: Selection, directory: Path) -> Built:
+    """Convert tables (name in a query → table) to one in `directory`. EmptyInput: no rows."""
+    with ExitStack() as stack:
+        scratch = stack.enter_context(ingest_files.scratch())
+        opened = {}
+        for number, (name, origin) in enumerate(origins.items()):
+            place = scratch / str(number)
+            place.mkdir()
+            opened[name] = stack.enter_context(origin.opener(place, selection.narrows))
+        scanned = {name: one.scanned for name, one in opened.items()}
         written = _convert(ctx, scanned, selection, directory)
+        inputs = [found for name, one in opened.items() for found in (one.settled or _known(origins[name]))()]
     if written.rows == 0:
         what = "the selection leaves no rows" if selection.drops_rows else "there are no rows"
-        raise EmptyInput(f"{files[0].name}: {what}")
-    return written, prepared.format
+        raise EmptyInput(f"{next(iter(origins.values())).name}: {what}")
+    return Built(written, {name: one.format for name, one in opened.items()}, inputs)
 
 
-def _convert(ctx: Context, scanned: Scanned, selection: Selection, directory: Path) -> Written:
-    """Write a table as Parquet, its rows checked beside; again with wider types when a value does not fit."""
+def _known(origin: Origin) -> Callable[[], list[Input]]:
+    """The inputs of a table that was known before it was read."""
+    return lambda: origin.inputs
+
+
+def _convert(ctx: Context, scanned: dict[str, Scanned], selection: Selection, directory: Path) -> Written:
+    """Write a table as Parquet, its sources checked beside; again with wider types when a value does not fit."""
+    for one in scanned.values():
+        _tell(ctx, one)
     with _checking(scanned) as check, _ticking(ctx, directory):
         while True:
-            for line in scanned.notes:
-                ctx.note(line)
-            frame = select(scanned.frame, selection)
+            frame = select({name: one.frame for name, one in scanned.items()}, selection)
             try:
                 written = tables.write_table(frame, directory)
                 break
             except InputUnusable as error:
                 check.result()
-                wider = scanned.widen(str(error.__context__ or error)) if scanned.widen else None
-                if wider is None:
+                wider = _widened(scanned, str(error.__context__ or error))
+                if not wider:
                     raise
-                scanned = wider
+                for one in wider.values():
+                    _tell(ctx, one)
+                scanned = scanned | wider
         rows = check.result()
     if rows is not None and not selection.drops_rows and rows != written.rows:
         raise Corrupt(f"there are {rows:,} rows, but {written.rows:,} could be read", "please report it")
     return written
 
 
-class _Check:
-    """The check of a source, in a thread of its own."""
+def _widened(scanned: Mapping[str, Scanned], message: str) -> dict[str, Scanned]:
+    """The tables that have a wider reading after a parser failed with that message."""
+    found = {name: one.widen(message) for name, one in scanned.items() if one.widen}
+    return {name: one for name, one in found.items() if one is not None}
 
-    def __init__(self, scanned: Scanned, pool: ThreadPoolExecutor, over: threading.Event) -> None:
-        self._future = pool.submit(scanned.check, over.is_set) if scanned.check else None
+
+def _tell(ctx: Context, scanned: Scanned) -> None:
+    """Tell people what was noticed of a table."""
+    for line in scanned.notes:
+        ctx.note(line)
+
+
+class _Check:
+    """The checks of the sources, in a thread of their own."""
+
+    def __init__(self, scanned: Mapping[str, Scanned], pool: ThreadPoolExecutor, over: threading.Event) -> None:
+        self._futures = [pool.submit(one.check, over.is_set) if one.check else None for one in scanned.values()]
 
     def result(self) -> int | None:
-        """Wait for the number of rows that it counted; raises what it found."""
-        return self._future.result() if self._future else None
+        """Wait for the number of rows counted, None unless all were; raises what was found."""
+        counts = [future.result() if future else None for future in self._futures]
+        return None if None in counts else sum(count or 0 for count in counts)
 
 
 @contextlib.contextmanager
-def _checking(scanned: Scanned) -> Iterator[_Check]:
-    """Run the check of a source beside the conversion; it gives up when that has failed."""
+def _checking(scanned: Mapping[str, Scanned]) -> Iterator[_Check]:
+    """Run the checks of sources beside the conversion; they give up when that has failed."""
     over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         try:

@@ -8,7 +8,7 @@ import polars as pl
 
 from mlops_cli.steps import tables
 from mlops_cli.steps.ingest_query import select as selected
-from mlops_cli.steps.selection import Selection
+from mlops_cli.steps.selection import TABLE, Selection
 from mlops_cli.steps.tables import Written
 
 
@@ -16,6 +16,6 @@ def select(path: Path, selection: Selection | None, payload: Path) -> Written:
     """What is in a table that was written, after a selection of it, if any, was written to `payload`."""
     frame = pl.scan_parquet(path, glob=False)
     if selection is not None:
-        return tables.write_table(selected(frame, selection), payload)
+        return tables.write_table(selected({TABLE: frame}, selection), payload)
     rows = frame.select(pl.len()).collect().item()
     return Written(rows, tables.described(tables.schema_of(frame)))

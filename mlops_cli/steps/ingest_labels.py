@@ -10,11 +10,11 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from mlops_cli.errors import SchemaMismatch
-from mlops_cli.sources.base import File
 from mlops_cli.sources.image_files import Collection, Entry, Unreadable
-from mlops_cli.steps import ingest_build
+from mlops_cli.steps import ingest_build, ingest_tables
 from mlops_cli.steps.context import Context
-from mlops_cli.steps.selection import Selection
+from mlops_cli.steps.ingest_tables import Origin
+from mlops_cli.steps.selection import TABLE, Selection
 
 PATHS = ("file_name", "path", "filename", "image", "file")
 LABELS = ("label", "class")
@@ -77,7 +77,8 @@ def beside(ctx: Context, collections: Sequence[Collection], scratch: Path, own: 
 
 def _read(ctx: Context, path: Path, name: str, directory: Path) -> pl.DataFrame:
     """The whole table of a sidecar, read as `ingest` reads any table."""
-    ingest_build.build(ctx, [File(path, name)], None, Selection(), directory)
+    origin = Origin(name, [], None, ingest_tables.files([(path, name)], None))
+    ingest_build.build(ctx, {TABLE: origin}, Selection(), directory)
     return pl.read_parquet(sorted(directory.glob("*.parquet")), glob=False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 from polars.exceptions import ColumnNotFoundError, PanicException, PolarsError
@@ -20,10 +20,12 @@ _WORDS = re.compile(
 )
 
 
-def select(frame: pl.LazyFrame, wanted: Selection) -> pl.LazyFrame:
-    """The table with the selection made. Errors: Usage for a query that cannot be run, UnknownColumn."""
-    if wanted.sql is not None:
-        frame = _queried(frame, wanted.sql)
+def select(frames: Mapping[str, pl.LazyFrame], wanted: Selection) -> pl.LazyFrame:
+    """One table of those that are there by name: the only one, or the answer to a query of them.
+
+    Errors: Usage for a query that cannot be run, UnknownColumn.
+    """
+    frame = next(iter(frames.values())) if wanted.sql is None else _queried(frames, wanted.sql)
     if wanted.columns:
         there = frame.collect_schema().names()
         for name in wanted.columns:
@@ -33,13 +35,13 @@ def select(frame: pl.LazyFrame, wanted: Selection) -> pl.LazyFrame:
     return frame if wanted.limit is None else frame.head(wanted.limit)
 
 
-def _queried(frame: pl.LazyFrame, sql: str) -> pl.LazyFrame:
+def _queried(frames: Mapping[str, pl.LazyFrame], sql: str) -> pl.LazyFrame:
     """The answer to a query, its rows in an order that does not depend on the number of threads.
 
     Rows that `order by` finds equal are ordered by all columns; an answer without an order of its own too.
     """
     try:
-        context = pl.SQLContext({TABLE: frame})
+        context = pl.SQLContext(dict(frames))
         answer = context.execute(sql, eager=False)
         plain = [name for name, kind in answer.collect_schema().items() if not kind.is_nested()]
         place = _end_of_order(sql)
@@ -52,11 +54,12 @@ def _queried(frame: pl.LazyFrame, sql: str) -> pl.LazyFrame:
     except ColumnNotFoundError as error:
         named = re.search(r'column "([^"]*)"', str(error))
         name = named[1] if named else ""
-        hint = _near(name, frame.collect_schema().names())
+        hint = _near(name, [column for frame in frames.values() for column in frame.collect_schema().names()])
         raise UnknownColumn(f"--sql: there is no column {name!r}", hint) from None
     except (PolarsError, PanicException, OSError) as error:
         what = str(error).splitlines()[0][:200]
-        raise Usage(f"--sql: {what}", f"the table is called {TABLE}; the dialect is that of polars") from None
+        called = f"the table is called {TABLE}" if list(frames) == [TABLE] else "the tables are " + ", ".join(frames)
+        raise Usage(f"--sql: {what}", f"{called}; the dialect is that of polars") from None
     return answer
 
 

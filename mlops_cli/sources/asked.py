@@ -1,0 +1,26 @@
+"""How a source is to be read, as far as it is not the same for all of them; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Only rows whose `column` is at or after `value` are wanted; those at it are sorted out later."""
+
+    column: str
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a source is to be read: `format` of files, `query` of a database, `at` a version of a lake table.
+
+    `since` is a hint: a source may leave out the rows before it, whoever asked looks again.
+    """
+
+    format: str | None = None
+    query: str | None = None
+    at: str | None = None
+    since: Since | None = None
