@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mlops_cli.errors import EmptyInput, Missing, MissingExtra, Usage
-from mlops_cli.steps import ingest_files, ingest_origins, memo
+from mlops_cli.steps import ingest_files, ingest_origins, ingest_remote, memo
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.ingest_origins import Named, Origin
 from mlops_cli.steps.limit import Limit
@@ -192,4 +192,4 @@ def _params(options: Options, selection: Selection) -> dict[str, Any]:
     label = "file" if options.sidecar else options.label
     chosen = {"sql": selection.sql, "columns": list(selection.columns), "limit": selection.limit}
     rate = str(options.rate)
-    return {"format": ingest_origins.FORMAT, "label": label, "camera": options.camera, "fps": rate, **chosen}
+    return {"format": ingest_remote.FORMAT, "label": label, "camera": options.camera, "fps": rate, **chosen}
