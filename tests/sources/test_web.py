@@ -185,10 +185,9 @@ def test_a_connection_that_breaks_for_good_is_outside(cli: Callable[..., Any], s
 
 def test_a_server_that_falls_silent_is_outside(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "TIMEOUT", 0.1)
-    site.files = {"/a.csv": TABLE}
+    site.files, site.ill = {"/a.csv": TABLE}, {"no ranges": True}
     page = web.look(f"{site.address}/a.csv")
     site.ill["hangs"] = threading.Event()
-    site.ill["no ranges"] = True
     try:
         with pytest.raises(Outside, match="broke off after 100 bytes: timed out"):
             page.copy(tmp_path / "a", lambda size: None)
