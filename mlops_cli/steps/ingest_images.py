@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("av", "numpy", "obstore", "pillow", "polars", "polars-runtime-32", "pyarrow")
 FILE = "images.json"
-PART = "part-00000.parquet"
 MOST_BAD = "1%"
 TOLD = 5
 
@@ -158,7 +157,7 @@ def _build(
         report = ingest_image_build.build(ctx, origins, options, most, whole, rejects, scratch)
         if not report.images:
             raise EmptyInput(f"{origins[0].inputs[0].ref}: there are no images")
-        written = ingest_image_select.select(whole / PART, selection if narrowed else None, payload)
+        written = ingest_image_select.select(whole, selection if narrowed else None, payload)
     if narrowed and not written.rows:
         raise EmptyInput("the selection leaves no rows")
     return written, report
