@@ -14,18 +14,22 @@ _SECRET = r"pass(?:word|wd|phrase)|pwd|secret|token|credential|(?:api|access|acc
 _VALUE = r"''.*?''|'[^']*'|\"[^\"]*\"|[^\s&;,'\"]+"  # doubled quotes: in a string of SQL
 _USER_PASSWORD = r"(?i)([a-z][a-z0-9+.-]*://)([^/\s:@]*):([^\s/]*)@"
 _USER = r"(?i)(https?://)[^/\s:@]+@"
+_QUERY = r"(?i)(https?://[^\s?'\"<>]+\?)[^\s#'\"]+"
 _KEY = rf"(?i)((?:{_SECRET})[a-z_-]*(?:=|['\"]\s*:\s*))({_VALUE})"
 _HEADER = r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:bearer |basic )?)[^\s'\"]+"
 _FLAG = r"--(?:notify|(?:[a-z-]+-)?(?:password|token|secret|api-key))"
 
 
 def redact(text: str) -> str:
-    """Replace passwords in URLs and values of keys that name a secret by `***`; what UTF-8 cannot say, too.
+    """Replace by `***` passwords in URLs, the queries of web addresses, which may sign them, and values of keys that
+    name a secret; what UTF-8 cannot say, too.
 
     Most texts have none of it, and compiling the patterns takes longer than a short command should.
     """
     if "://" in text and "@" in text:
         text = re.sub(_USER, r"\1***@", re.sub(_USER_PASSWORD, r"\1\2:***@", text))
+    if "://" in text and "?" in text:
+        text = re.sub(_QUERY, r"\1***", text)
     if "=" in text or "'" in text or '"' in text:
         text = re.sub(_KEY, r"\1***", text)
     if "uthorization" in text.lower():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -16,7 +17,8 @@ def _silent(*_: object) -> None:
 
 class Context(msgspec.Struct, frozen=True):
     """`note(line)` tells people something; `progress(what, done, total)` says how far long work is, `total` in the
-    same unit as `done` or None when unknown. `command` is the redacted command line for the manifest."""
+    same unit as `done` or None when unknown. `command` is the redacted command line for the manifest; `looked`
+    holds what was looked at over a network, by its URL, so that it is looked at once in a command."""
 
     note: Callable[[str], None] = _silent
     progress: Callable[[str, float, float | None], None] = _silent
@@ -24,3 +26,4 @@ class Context(msgspec.Struct, frozen=True):
     force: bool = False
     command: tuple[str, ...] = ("mlops",)
     workspace: Workspace = msgspec.field(default_factory=workspace.locate)
+    looked: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -14,7 +14,7 @@ import msgspec
 
 from mlops_cli.errors import EmptyInput, InputUnusable
 from mlops_cli.sources.asked import Asked
-from mlops_cli.steps import ingest_files, ingest_images, ingest_origins, ingest_tables, memo
+from mlops_cli.steps import ingest_files, ingest_images, ingest_origins, ingest_remote, ingest_tables, memo
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.ingest_tables import Origin
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
@@ -53,13 +53,13 @@ def run(ctx: Context, sources: Sources, options: Options, output: Output) -> Out
     Errors: those of reading; EmptyInput for no rows.
     """
     options.selection.check()
-    if options.asked.format != ingest_origins.FORMAT:
+    if options.asked.format != ingest_remote.FORMAT:
         ingest_files.check_format(options.asked.format)
     for name in sources.names:
         check_stop(name)
     if "-" in sources.names:
         return _from_stdin(ctx, sources, options, output)
-    named = ingest_origins.recognised(sources.names, options.asked.format)
+    named = ingest_origins.recognised(ctx, sources.names, options.asked.format)
     if named is not None:
         return ingest_images.run(ctx, named, options.images, options.selection, output)
     options.images.refuse(output.reject)
@@ -75,7 +75,7 @@ def _from_stdin(ctx: Context, sources: Sources, options: Options, output: Output
         raise EmptyInput(f"there is no {ingest_files.STDIN}")
     with ingest_files.scratch() as scratch:
         path = ingest_files.receive(sources.stdin, scratch)
-        named = ingest_origins.recognised([str(path)], options.asked.format)
+        named = ingest_origins.recognised(ctx, [str(path)], options.asked.format)
         if named is not None:
             return ingest_images.run(ctx, named, options.images, options.selection, output, keyed=False)
         options.images.refuse(output.reject)

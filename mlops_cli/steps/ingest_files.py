@@ -33,10 +33,19 @@ def check_format(name: str | None) -> None:
             raise Usage(f"--format: {error.message}", error.hint) from None
 
 
+def local(name: str) -> str:
+    """The path that a name means, which may be a `file://` URL."""
+    if not name.startswith("file://"):
+        return name
+    from urllib.parse import unquote, urlsplit
+
+    return unquote(urlsplit(name).path)
+
+
 def expand(names: Sequence[str]) -> list[Path]:
     """The files that are named, globs in sorted order. Errors: Missing, WrongKind for a directory."""
     paths: list[Path] = []
-    for name in names:
+    for name in map(local, names):
         path = Path(name)
         if path.is_dir():
             raise _not_a_file(path, name)

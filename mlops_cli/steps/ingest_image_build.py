@@ -12,10 +12,10 @@ from pathlib import Path
 from mlops_cli.sources import image_names
 from mlops_cli.sources.image_files import Collection, Entry
 from mlops_cli.sources.image_row import Measured, Refused, measure
-from mlops_cli.steps import ingest_labels, processors
+from mlops_cli.steps import ingest_labels, parts, processors
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.ingest_image_table import SCHEMA, Images, Rejects
-from mlops_cli.steps.ingest_images import PART, Options, Report
+from mlops_cli.steps.ingest_images import Options, Report
 from mlops_cli.steps.ingest_labels import Sidecar
 from mlops_cli.steps.ingest_origins import Origin
 
@@ -44,7 +44,7 @@ def build(
             collections.append(stack.enter_context(origin.opened(own)))
         work = _Work(ctx, collections, options, _sidecar(ctx, collections, options, scratch))
         extras = work.sidecar.extras if work.sidecar else None
-        with Images(payload / PART, extras) as images, Rejects(rejects / PART) as refused:
+        with Images(payload, extras) as images, Rejects(rejects / parts.name(0)) as refused:
             work.write(images, refused, most)
     return work.report()
 

@@ -12,9 +12,9 @@ from mlops_cli.steps.selection import TABLE, Selection
 from mlops_cli.steps.tables import Written
 
 
-def select(path: Path, selection: Selection | None, payload: Path) -> Written:
-    """What is in a table that was written, after a selection of it, if any, was written to `payload`."""
-    frame = pl.scan_parquet(path, glob=False)
+def select(directory: Path, selection: Selection | None, payload: Path) -> Written:
+    """What is in a table that was written to a directory, after a selection of it, if any, was written to `payload`."""
+    frame = pl.scan_parquet(sorted(directory.glob("*.parquet")), glob=False)
     if selection is not None:
         return tables.write_table(selected({TABLE: frame}, selection), payload)
     rows = frame.select(pl.len()).collect().item()

@@ -12,12 +12,15 @@ import pyarrow.parquet as pq
 
 from mlops_cli.runtime.images import STATISTICS
 from mlops_cli.sources.image_row import Measured, Refused
-from mlops_cli.steps import tables
+from mlops_cli.steps import parts, tables
 
 ROWS = 1_024
 BYTES = 64 << 20
 """A row group ends at so many rows, or when its images have so many bytes: both follow the content alone."""
 
+_BESIDE = 4_096
+"""More than a row takes besides its image, in the file and its footer."""
+_MAGIC = b"PAR1"
 _TEXTS = ("label", "mode", "format", "camera")
 SCHEMA = pa.schema(
     [
@@ -38,21 +41,30 @@ _REJECTED = pa.schema([("path", pa.string()), ("sha256", pa.string()), ("bytes",
 
 
 class Images:
-    """Writes images as rows, `extras` being the further columns of each; not thread-safe."""
+    """Writes images as rows into files of at most `parts.MOST_BYTES`, `extras` being the further columns of each; not
+    thread-safe."""
 
-    def __init__(self, path: Path, extras: pl.DataFrame | None) -> None:
+    def __init__(self, directory: Path, extras: pl.DataFrame | None) -> None:
+        self._directory = directory
         self._extras = extras if extras is not None and extras.width else None
         further = [] if self._extras is None else list(self._arrow([]).schema)
         self.schema = pa.schema([*SCHEMA, *further], metadata=tables.features(["image"]))
-        plain = [name for name in self.schema.names if name != "image"]
-        texts = [field.name for field in further if pa.types.is_large_string(field.type)]
-        self._writer = pq.ParquetWriter(
-            path, self.schema, compression="zstd", write_statistics=plain, use_dictionary=[*_TEXTS, *texts]
-        )
+        self._texts = [*_TEXTS, *(field.name for field in further if pa.types.is_large_string(field.type))]
+        self._files = 0
+        self._open()
         self._rows: list[tuple[Any, ...]] = []
         self._said: list[int] = []
         self._bytes = 0
         self.count = 0
+
+    def _open(self) -> None:
+        """Begin a file."""
+        plain = [name for name in self.schema.names if name != "image"]
+        self._sink = pa.OSFile(str(self._directory / parts.name(self._files)), "wb")
+        self._writer = pq.ParquetWriter(
+            self._sink, self.schema, compression="zstd", write_statistics=plain, use_dictionary=self._texts
+        )
+        self._files += 1
 
     def add(
         self, path: str, label: str | None, time: int | None, camera: str | None, found: Measured, said: int
@@ -71,6 +83,10 @@ class Images:
         """Write the rows that are there as a row group."""
         if not self._rows:
             return
+        written = self._sink.tell()
+        if written > len(_MAGIC) and written + self._bytes + len(self._rows) * _BESIDE > parts.MOST_BYTES:
+            self._end()
+            self._open()
         columns = [
             pa.array(values, field.type) for field, values in zip(SCHEMA, zip(*self._rows, strict=True), strict=True)
         ]
@@ -85,16 +101,21 @@ class Images:
         taken = self._extras.select(pl.all().gather(pl.Series(rows, dtype=pl.UInt32)))
         return taken.to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
 
+    def _end(self) -> None:
+        """Write the footer."""
+        self._writer.close()
+        self._sink.close()
+
     def close(self) -> None:
         """Write what is left and the footer."""
         self._flush()
-        self._writer.close()
+        self._end()
 
     def __enter__(self) -> Images:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self.close() if kind is None else self._writer.close()
+        self.close() if kind is None else self._end()
 
 
 class Rejects:

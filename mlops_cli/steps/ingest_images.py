@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mlops_cli.errors import EmptyInput, Missing, MissingExtra, Usage
-from mlops_cli.steps import ingest_files, ingest_origins, memo
+from mlops_cli.steps import ingest_files, ingest_origins, ingest_remote, memo
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.ingest_origins import Named, Origin
 from mlops_cli.steps.limit import Limit
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("av", "numpy", "obstore", "pillow", "polars", "polars-runtime-32", "pyarrow")
 FILE = "images.json"
-PART = "part-00000.parquet"
 MOST_BAD = "1%"
 TOLD = 5
 
@@ -158,7 +157,7 @@ def _build(
         report = ingest_image_build.build(ctx, origins, options, most, whole, rejects, scratch)
         if not report.images:
             raise EmptyInput(f"{origins[0].inputs[0].ref}: there are no images")
-        written = ingest_image_select.select(whole / PART, selection if narrowed else None, payload)
+        written = ingest_image_select.select(whole, selection if narrowed else None, payload)
     if narrowed and not written.rows:
         raise EmptyInput("the selection leaves no rows")
     return written, report
@@ -192,4 +191,4 @@ def _params(options: Options, selection: Selection) -> dict[str, Any]:
     label = "file" if options.sidecar else options.label
     chosen = {"sql": selection.sql, "columns": list(selection.columns), "limit": selection.limit}
     rate = str(options.rate)
-    return {"format": ingest_origins.FORMAT, "label": label, "camera": options.camera, "fps": rate, **chosen}
+    return {"format": ingest_remote.FORMAT, "label": label, "camera": options.camera, "fps": rate, **chosen}

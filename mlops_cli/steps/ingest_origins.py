@@ -11,31 +11,29 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_cli.errors import Missing, MissingExtra, Usage, WrongKind
-from mlops_cli.sources import image_files
+from mlops_cli import logs
+from mlops_cli.errors import MissingExtra, WrongKind
+from mlops_cli.sources import image_files, remote
 from mlops_cli.sources.image_files import VIDEOS, Collection, Entry, Kind, Opener, suffix
-from mlops_cli.steps import ingest_files
+from mlops_cli.sources.remote import Remote
+from mlops_cli.steps import ingest_files, ingest_remote
 from mlops_cli.steps.context import Context
+from mlops_cli.steps.ingest_remote import FORMAT, Looked
 from mlops_cli.store import artefact, manifest
 from mlops_cli.store.manifest import Input
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from mlops_cli.sources.objects import Single
-
-REMOTE = ("s3", "s3a", "gs", "az", "abfs", "abfss", "azure")
-FORMAT = "images"
-"""What `--format` calls them."""
-
 
 @dataclass(frozen=True)
 class Named:
-    """What a user named: where it is, and what it is. `url` instead of a path for an object store."""
+    """What a user named: where it is, and what it is. `looked` instead of a path for what is read over a network."""
 
     name: str
     kind: Kind | str
     path: Path = Path()
+    looked: Looked | None = None
 
 
 @dataclass(frozen=True)
@@ -51,11 +49,11 @@ class Origin:
         return self.opener(scratch)
 
 
-def recognised(names: Sequence[str], format: str | None) -> list[Named] | None:
+def recognised(ctx: Context, names: Sequence[str], format: str | None) -> list[Named] | None:
     """What is named, when it is images; None when it is a table. WrongKind for both, or a directory of neither."""
     if format not in (None, FORMAT):
         return None
-    found = [one for name in names for one in _named(name, told=format == FORMAT)]
+    found = [one for name in names for one in _named(ctx, name, format)]
     tables = [one for one in found if one.kind == "table"]
     if tables and len(tables) < len(found):
         other = next(one for one in found if one.kind != "table")
@@ -65,20 +63,13 @@ def recognised(names: Sequence[str], format: str | None) -> list[Named] | None:
     return None if tables else found
 
 
-def _named(name: str, *, told: bool) -> Iterator[Named]:
-    """The files, directories and prefixes that one argument means."""
-    scheme, there, _ = name.partition("://")
-    if there and scheme == "file":
-        from urllib.parse import unquote, urlsplit
-
-        name = unquote(urlsplit(name).path)
-    elif there and scheme in REMOTE:
-        if "@" in name or "?" in name:
-            raise Usage(
-                "credentials do not belong in a URL, which everybody can see", "put them into the environment: AWS_…"
-            )
-        yield Named(name, "prefix")
+def _named(ctx: Context, name: str, format: str | None) -> Iterator[Named]:
+    """The files, directories and URLs that one argument means."""
+    if remote.scheme(name):
+        looked = ingest_remote.look(ctx, name, format)
+        yield Named(logs.redact(name), "table" if looked.objects else "remote", looked=looked)
         return
+    name = ingest_files.local(name)
     if Path(name).is_dir():
         # Of an artefact `ingest_files.expand` says that it is not ingested again.
         yield Named(name, "table" if artefact.is_artefact(Path(name)) else "directory", Path(name))
@@ -91,7 +82,7 @@ def _named(name: str, *, told: bool) -> Iterator[Named]:
         yield from (Named(str(path), "directory", path) for path in folders)
         return
     for path in ingest_files.expand([name]):
-        yield Named(str(path), image_files.kind(path, str(path)) or ("image" if told else "table"), path)
+        yield Named(str(path), image_files.kind(path, str(path)) or ("image" if format else "table"), path)
 
 
 def origins(ctx: Context, named: Sequence[Named], fps: Fraction) -> list[Origin]:
@@ -101,8 +92,8 @@ def origins(ctx: Context, named: Sequence[Named], fps: Fraction) -> list[Origin]
     for one in named:
         if one.kind == "directory":
             found.append(_directory(ctx, one, fps))
-        elif one.kind == "prefix":
-            found.append(_remote(one.name, fps))
+        elif one.looked:
+            found.append(_remote(one.name, one.looked, fps))
         elif one.kind in ("tar", "zip"):
             found.append(_archive(ctx, one))
         else:
@@ -194,39 +185,28 @@ def _opened(kind: Kind | str, path: Path, name: str, scratch: Path) -> AbstractC
     return (archives.tar if kind == "tar" else archives.zip)(path, name, scratch)
 
 
-def _remote(url: str, fps: Fraction) -> Origin:
-    """The objects below a URL, or the one that it names. MissingExtra, Missing, Outside."""
-    try:
-        from mlops_cli.sources import objects
-    except ModuleNotFoundError as error:
-        raise MissingExtra.of(error.name or "obstore", "objects") from None
-    try:
-        prefix = objects.Prefix(url)
-    except Missing as missing:
-        try:
-            single = objects.Single(url)
-        except Missing:
-            raise missing from None
-        return _single(single, fps)
-    if not prefix.images:
-        raise WrongKind(f"{url}: there is no image among the objects below it", "only images are read from a store")
-    listing: Any = prefix.key
-    id = manifest.sha256(manifest.canonical(listing if listing is not None else prefix.images))
-    return Origin([Input("prefix", id, url)], None if listing is None else [url, listing], prefix.opened)
+def _remote(name: str, looked: Looked, fps: Fraction) -> Origin:
+    """The images at a URL: below it, or in the one object there."""
+    if looked.single:
+        return _single(looked.single, fps)
+    assert looked.prefix
+    listing: Any = looked.prefix.key
+    id = manifest.sha256(manifest.canonical(listing if listing is not None else looked.prefix.images))
+    return Origin([Input("prefix", id, name)], None if listing is None else [name, listing], looked.prefix.opened)
 
 
-def _single(single: Single, fps: Fraction) -> Origin:
+def _single(single: Remote, fps: Fraction) -> Origin:
     """One object: an archive, an image or a video, copied to a temporary file when it is opened."""
 
     @contextmanager
     def opened(scratch: Path) -> Iterator[Collection]:
         folder = scratch / "object"
         folder.mkdir()
-        path = folder / single.name
-        single.copy(path)
+        path = folder / (single.name or "object")
+        single.copy(path, lambda size: None)
         kind = image_files.kind(path, single.name)
         if kind is None:
-            raise WrongKind(f"{single.url} is no image, archive or video", "copy a table here first")
+            raise WrongKind(f"{single.url} is no image, archive of images or video", "unpack a table there first")
         if kind in ("tar", "zip"):
             with _opened(kind, path, single.url, scratch) as collection:
                 yield collection
@@ -236,7 +216,7 @@ def _single(single: Single, fps: Fraction) -> Origin:
         yield Collection("", [_video(folder, path.name, fps) if kind == "video" else _image(folder, path.name, "")])
 
     id = manifest.sha256(manifest.canonical(single.key or single.url))
-    return Origin([Input("object", id, single.url)], single.key, opened)
+    return Origin([Input("object", id, single.ref)], single.key, opened)
 
 
 def _demand_video() -> None:

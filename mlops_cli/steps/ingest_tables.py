@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_cli import extensions, logs
-from mlops_cli.errors import Usage
+from mlops_cli.errors import Usage, WrongKind
+from mlops_cli.sources import remote
 from mlops_cli.sources.asked import Asked
-from mlops_cli.steps import ingest_files
+from mlops_cli.sources.remote import Remote
+from mlops_cli.steps import ingest_files, ingest_remote
 from mlops_cli.steps.context import Context
 from mlops_cli.store.manifest import Input
 
@@ -50,7 +52,7 @@ def origin(ctx: Context, names: Sequence[str], asked: Asked) -> Origin:
     """The table that names mean together. Errors: Missing, WrongKind, Usage for what does not go together."""
     places = [place for place in map(_place, names) if place]
     if not places:
-        return _of_files(ctx, ingest_files.expand(names), asked)
+        return _of_files(ctx, _sources(ctx, names, asked.format), asked)
     if len(names) > 1:
         raise Usage(
             f"{logs.redact(names[0])} is a table of its own", "give it alone, or several with --input NAME=SOURCE"
@@ -77,12 +79,53 @@ def _of_place(place: str, name: str, asked: Asked) -> Origin:
     return Origin(logs.redact(name), found.inputs, found.key, opened)
 
 
-def _of_files(ctx: Context, paths: Sequence[Path], asked: Asked) -> Origin:
-    """Files of one format as one table."""
-    digests = _digests(ctx, paths)
-    inputs = [Input("file", f"sha256:{digest}", str(path)) for path, digest in zip(paths, digests, strict=True)]
-    key = [[source.id for source in inputs], asked.format]
-    return Origin(str(paths[0]), inputs, key, files([(path, str(path)) for path in paths], asked.format))
+def _sources(ctx: Context, names: Sequence[str], format: str | None) -> list[Path | Remote]:
+    """The files and objects that are named, in order."""
+    found: list[Path | Remote] = []
+    for name in names:
+        found.extend(_objects(ctx, name, format) if remote.scheme(name) else ingest_files.expand([name]))
+    return found
+
+
+def _objects(ctx: Context, name: str, format: str | None) -> Sequence[Remote]:
+    """The objects of a table at a URL. WrongKind when there are images instead."""
+    objects = ingest_remote.look(ctx, name, format).objects
+    if not objects:
+        raise WrongKind(f"{logs.redact(name)} is no table: there are images", "ingest each kind by itself")
+    return objects
+
+
+def _of_files(ctx: Context, sources: Sequence[Path | Remote], asked: Asked) -> Origin:
+    """Files and objects of one format as one table; what is not here is copied when it is opened."""
+    digests = iter(_digests(ctx, [one for one in sources if isinstance(one, Path)]))
+    known = [next(digests) if isinstance(one, Path) else "" for one in sources]
+    keys = [f"sha256:{id}" if isinstance(one, Path) else one.key for one, id in zip(sources, known, strict=True)]
+    names = [str(one) if isinstance(one, Path) else one.url for one in sources]
+
+    @contextmanager
+    def opened(scratch: Path, narrowed: bool) -> Iterator[Opened]:
+        objects = [one for one in sources if not isinstance(one, Path)]
+        fetched = iter(ingest_remote.fetch(ctx, objects, scratch))
+        found = [
+            (one, digest) if isinstance(one, Path) else next(fetched)
+            for one, digest in zip(sources, known, strict=True)
+        ]
+        here = [(path, name) for (path, _), name in zip(found, names, strict=True)]
+        with files(here, asked.format)(scratch, narrowed) as table:
+            yield replace(table, settled=lambda: _inputs(sources, [digest for _, digest in found]))
+
+    key = None if None in keys else [keys, asked.format]
+    return Origin(names[0], _inputs(sources, known), key, opened)
+
+
+def _inputs(sources: Sequence[Path | Remote], digests: Sequence[str]) -> list[Input]:
+    """What a manifest says of files and objects."""
+    return [
+        Input("file", f"sha256:{found}", str(one))
+        if isinstance(one, Path)
+        else Input("object", f"sha256:{found}", one.ref)
+        for one, found in zip(sources, digests, strict=True)
+    ]
 
 
 def files(named: Sequence[tuple[Path, str]], format: str | None) -> Opener:

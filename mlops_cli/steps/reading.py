@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,12 +63,17 @@ def _unpacked(file: File, number: int, scratch: Path) -> File:
     return unpacked
 
 
+_PAGE = re.compile(rb"\s*(?:<!doctype html|<html\b)", re.IGNORECASE)
+
+
 def _format(file: File, wanted: str | None) -> str:
     """The format of a file: the one asked for, else the first that recognises it."""
     if wanted:
         return ALIASES.get(wanted, wanted)
     head = file.head()
     known = next((what for magic, what in _KNOWN.items() if head.startswith(magic)), None)
+    if _PAGE.match(head.removeprefix(codecs.BOM_UTF8)):
+        raise Corrupt(f"{file.name} is an HTML page", "open it in a browser: it may say what is wrong")
     if known is None:
         for name in extensions.SOURCES:
             if extensions.load("sources", name).matches(file.name, head):

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from mlops_cli import logs
 from mlops_cli.errors import EmptyInput, Missing, MlopsError, Stopped, Usage, WrongKind
 from mlops_cli.steps.context import Context
 from mlops_cli.store import artefact, manifest, registry
@@ -174,7 +175,8 @@ def _lookup(ctx: Context, ref: str, kinds: tuple[str, ...]) -> Resolved:
         raise WrongKind(f"{ref} is {what}", f"mlops ingest {ref}" if table else _how(kinds))
     name = _REGISTERED.fullmatch(ref)
     if name is None:
-        raise Missing(f"{ref}: no such file or artefact")
+        hint = f"mlops ingest '{logs.redact(ref)}'" if "://" in ref and "dataset" in kinds else ""
+        raise Missing(f"{logs.redact(ref)}: no such file or artefact", hint)
     try:
         return _registered(ctx, name[1], name[2], ref)
     except Missing as error:

@@ -20,7 +20,7 @@ from polars.lazyframe.opt_flags import DEFAULT_QUERY_OPT_FLAGS
 
 from mlops_cli.errors import Corrupt, InputUnusable, MlopsError, Outside, SchemaMismatch
 from mlops_cli.models.kinds import IMAGES
-from mlops_cli.steps import bare, references
+from mlops_cli.steps import bare, parts, references
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Verdict
 from mlops_cli.steps.references import Given, Stdin
@@ -187,25 +187,46 @@ def rows_per_group(schema: pl.Schema) -> int:
     return min(ROWS, 1 << (max(1, widest).bit_length() - 1))
 
 
-def write_table(frame: pl.LazyFrame, directory: Path, name: str = "part-00000.parquet") -> Written:
-    """Write a frame as Parquet in constant memory: zstd, statistics, row groups of a fixed size, order kept."""
+def write_table(frame: pl.LazyFrame, directory: Path, name: str | None = None) -> Written:
+    """Write a frame as Parquet in constant memory: zstd, statistics, row groups of a fixed size, order kept.
+
+    As one file when it has a `name`, else as files of at most `parts.MOST_BYTES` (part-00000.parquet, …).
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / name
-    with reading(name):
+    path = directory / (name or parts.name(0))
+    with reading(path.name):
         schema = frame.collect_schema()
-        if any(isinstance(kind, pl.List | pl.Array) or kind in IMAGES for kind in schema.dtypes()):
-            return Written(_write_arrow(frame, path, schema), described(schema))
-        frame.sink_parquet(
-            path,
-            compression="zstd",
-            compression_level=3,
-            row_group_size=rows_per_group(schema),
-            statistics=True,
-            maintain_order=True,
-            engine="streaming",
-        )
-        rows = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
-    return Written(rows, described(schema))
+        _write_file(frame, path, schema)
+        cuts = parts.cuts(path)
+        if name is None and len(cuts) > 1:
+            _cut(path, cuts, schema)
+    return Written(sum(cuts), described(schema))
+
+
+def _cut(path: Path, cuts: Sequence[int], schema: pl.Schema) -> None:
+    """Replace a file by several of so many rows each."""
+    whole = path.with_suffix(".whole")
+    path.rename(whole)
+    rows = pl.scan_parquet(whole, glob=False)
+    for number, count in enumerate(cuts):
+        _write_file(rows.slice(sum(cuts[:number]), count), path.with_name(parts.name(number)), schema)
+    whole.unlink()
+
+
+def _write_file(frame: pl.LazyFrame, path: Path, schema: pl.Schema) -> None:
+    """Write one file."""
+    if any(isinstance(kind, pl.List | pl.Array) or kind in IMAGES for kind in schema.dtypes()):
+        _write_arrow(frame, path, schema)
+        return
+    frame.sink_parquet(
+        path,
+        compression="zstd",
+        compression_level=3,
+        row_group_size=rows_per_group(schema),
+        statistics=True,
+        maintain_order=True,
+        engine="streaming",
+    )
 
 
 def features(images: Sequence[str]) -> dict[str, str] | None:
@@ -216,13 +237,12 @@ def features(images: Sequence[str]) -> dict[str, str] | None:
     return {"huggingface": msgspec.json.encode(described).decode()}
 
 
-def _write_arrow(frame: pl.LazyFrame, path: Path, schema: pl.Schema) -> int:
+def _write_arrow(frame: pl.LazyFrame, path: Path, schema: pl.Schema) -> None:
     """Write a frame with lists or images through pyarrow: with polars the bytes of lists would follow the chunking,
     and there is no way to say what images are.
     """
     import pyarrow.parquet as pq
 
-    rows = 0
     arrow = _arrow_schema(schema)
     images = [name for name, kind in schema.items() if kind in IMAGES]
     for name in images:
@@ -231,8 +251,6 @@ def _write_arrow(frame: pl.LazyFrame, path: Path, schema: pl.Schema) -> int:
     with pq.ParquetWriter(path, arrow, compression="zstd", compression_level=3) as writer:
         for batch in frame.collect_batches(chunk_size=rows_per_group(schema), maintain_order=True):
             writer.write_table(batch.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow))
-            rows += batch.height
-    return rows
 
 
 def _arrow_schema(schema: pl.Schema) -> pa.Schema:

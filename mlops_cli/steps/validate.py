@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 
 from mlops_cli.errors import EmptyInput, Integrity
-from mlops_cli.steps import memo, references, tables, validate_report, validate_rows
+from mlops_cli.steps import memo, parts, references, tables, validate_report, validate_rows
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.limit import Limit
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
@@ -24,7 +24,7 @@ from mlops_cli.steps.validate_report import Report
 from mlops_cli.store.artefact import Artefact
 
 LIBRARIES = ("polars", "pandera", "pillow", "pyarrow")
-REJECTED = "part-00000.parquet"
+REJECTED = parts.name(0)
 
 
 @dataclass(frozen=True)

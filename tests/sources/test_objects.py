@@ -1,9 +1,7 @@
 """Prefixes of object stores, against a real server of S3's protocol on this machine."""
 
-import os
 import subprocess
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,44 +11,10 @@ from pictures import FRAMES, bomb, folder
 from mlops_cli.errors import InputUnusable
 from mlops_cli.store.artefact import open_artefact
 
-obstore = pytest.importorskip("obstore")
-moto = pytest.importorskip("moto.server")
+pytest.importorskip("obstore")
+pytest.importorskip("moto.server")
 
 SECRET = "canary-Zx81-secret"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The address of a store with the bucket `road`."""
-    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    try:
-        host, port = running.get_host_and_port()
-        with urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/road", method="PUT")):
-            pass
-        yield f"http://{host}:{port}"
-    finally:
-        running.stop()
-
-
-@pytest.fixture
-def put(server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, dict[str, bytes]], None]:
-    """Puts objects into the bucket; the environment says how."""
-    for name in list(os.environ):
-        if name.startswith("AWS_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
-    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    store = obstore.store.S3Store("road")
-
-    def write(prefix: str, files: dict[str, bytes]) -> None:
-        for name, data in files.items():
-            obstore.put(store, prefix + name, data)
-
-    return write
 
 
 def test_a_prefix_is_what_a_directory_is(cli: Callable[..., Any], work: Path, put: Callable[..., None]) -> None:
@@ -79,10 +43,11 @@ def test_a_sidecar_among_the_objects(cli: Callable[..., Any], put: Callable[...,
 
 
 def test_an_object_that_changes_meanwhile(put: Callable[..., None], tmp_path: Path) -> None:
+    from mlops_cli.sources import stores
     from mlops_cli.sources.objects import Prefix
 
     put("moving/", {"a.jpg": b"1"})
-    prefix = Prefix("s3://road/moving")
+    prefix = Prefix("s3://road/moving", stores.below("s3://road/moving"))
     put("moving/", {"a.jpg": b"2"})
     with prefix.opened(tmp_path) as found, pytest.raises(InputUnusable, match="has changed while it was being read"):
         found.entries[0].read()
@@ -118,13 +83,27 @@ def test_one_object_is_an_archive_an_image_or_a_video(
     assert "cached" in cli("ingest", "s3://road/whole/frames.tar").err
     assert "1 images in = 1 rows" in cli("ingest", "s3://road/whole/a.jpg").err
     assert "4 images in = 4 rows" in cli("ingest", "s3://road/whole/v.mp4").err
-    ended = cli("ingest", "s3://road/whole/x.csv")
-    assert (ended.code, "is no image, archive or video" in ended.err) == (4, True)
+
+
+def test_images_beside_tables_have_to_be_told_apart(cli: Callable[..., Any], put: Callable[..., None]) -> None:
+    sidecar = b"file_name,label\na.jpg,x\n"
+    put("mixed/", {"a.jpg": FRAMES["north/car/a.jpg"], "more.csv.gz": b"x", "metadata.csv": sidecar})
+    ended = cli("ingest", "s3://road/mixed/")
+    assert (ended.code, ended.err.splitlines()) == (
+        4,
+        [
+            "mlops ingest: kind: s3://road/mixed/: there are images below it (mixed/a.jpg) "
+            "and tables (mixed/more.csv.gz)",
+            "hint: --format images, or 's3://road/mixed/*.csv.gz'",
+        ],
+    )
+    assert "1 images in = 1 rows" in cli("ingest", "s3://road/mixed/", "--format", "images").err
+    assert "1 images in = 1 rows" in cli("ingest", "s3://road/mix*/*.jpg").err
 
 
 def test_no_image_below_a_prefix(cli: Callable[..., Any], put: Callable[..., None]) -> None:
     put("texts/", {"a.csv": b"a\n1\n"})
-    ended = cli("ingest", "s3://road/texts/")
+    ended = cli("ingest", "s3://road/texts/", "--format", "images")
     assert (ended.code, ended.err.splitlines()[0]) == (
         4,
         "mlops ingest: kind: s3://road/texts/: there is no image among the objects below it",
@@ -147,14 +126,14 @@ def test_a_store_that_does_not_answer_is_outside_and_tells_no_secret(
 def test_credentials_from_the_usual_file(
     put: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlops_cli.sources import objects
+    from mlops_cli.sources import stores
 
     path = tmp_path / "credentials"
     path.write_text("[default]\naws_access_key_id=a\naws_secret_access_key=b%c\n[other]\naws_access_key_id = o\n")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
-    assert objects._config("s3://x") == {"aws_access_key_id": "a", "aws_secret_access_key": "b%c"}
+    assert stores._config("s3://x") == {"aws_access_key_id": "a", "aws_secret_access_key": "b%c"}
     monkeypatch.setenv("AWS_PROFILE", "other")
-    assert objects._config("s3://x") == {"aws_access_key_id": "o"}
+    assert stores._config("s3://x") == {"aws_access_key_id": "o"}
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    assert objects._config("s3://x") == objects._config("gs://x") == {}
+    assert stores._config("s3://x") == stores._config("gs://x") == {}

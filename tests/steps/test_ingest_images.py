@@ -518,11 +518,11 @@ def test_the_writer_holds_one_row_group(work: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ingest_image_table, "BYTES", 10_000)
     found = measure(Entry("a.jpg", 1, picture))
     assert isinstance(found, Measured)
-    with ingest_image_table.Images(Path("x.parquet"), None) as writer:
+    with ingest_image_table.Images(Path(), None) as writer:
         for number in range(200):
             writer.add(f"{number}.jpg", None, None, None, found, 0)
             assert sum(len(row[0]["bytes"]) for row in writer._rows) < 10_000
-    assert pl.read_parquet("x.parquet").height == writer.count == 200
+    assert pl.read_parquet("part-00000.parquet").height == writer.count == 200
 
 
 def test_files_of_labels_that_disagree_about_a_column_are_refused_by_name(cli: Callable[..., Any], work: Path) -> None:
