@@ -14,7 +14,7 @@ import msgspec
 
 from mlops_cli.errors import EmptyInput, InputUnusable
 from mlops_cli.sources.asked import Asked
-from mlops_cli.steps import ingest_files, ingest_images, ingest_origins, ingest_tables, memo
+from mlops_cli.steps import ingest_files, ingest_images, ingest_origins, ingest_places, ingest_tables, memo
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.ingest_tables import Origin
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
@@ -59,7 +59,8 @@ def run(ctx: Context, sources: Sources, options: Options, output: Output) -> Out
         check_stop(name)
     if "-" in sources.names:
         return _from_stdin(ctx, sources, options, output)
-    named = ingest_origins.recognised(sources.names, options.asked.format)
+    places = options.asked.query is not None or any(map(ingest_places.place, sources.names))
+    named = None if places else ingest_origins.recognised(sources.names, options.asked.format)
     if named is not None:
         return ingest_images.run(ctx, named, options.images, options.selection, output)
     options.images.refuse(output.reject)
@@ -152,4 +153,5 @@ def _count(number: int, thing: str) -> str:
 def _params(options: Options) -> dict[str, Any]:
     """What decides the result besides the files."""
     chosen = options.selection
-    return {"format": options.asked.format, "sql": chosen.sql, "columns": list(chosen.columns), "limit": chosen.limit}
+    asked = {"format": options.asked.format, "query": options.asked.query}
+    return {**asked, "sql": chosen.sql, "columns": list(chosen.columns), "limit": chosen.limit}
