@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 
-from mlops_cli.errors import Missing, Usage
+from mlops_cli.errors import EmptyInput, Missing, Usage
 
 _BLANK = r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*"
 _QUERY = re.compile(rf"{_BLANK}(?:\({_BLANK})*(?:select|with|values|table)\b", re.IGNORECASE | re.DOTALL)
@@ -19,7 +19,7 @@ _STATEMENT = re.compile(
 def resolve(query: str | None, tables: Callable[[], Mapping[str, str]], where: str) -> str:
     """The query that is meant: the text itself, or all rows of a table by its name, or of the only one there is.
 
-    `tables` lists name → how SQL names it. Errors: Usage for a statement that is no query, Missing for no such table.
+    `tables` lists name → how SQL names it. Errors: Usage for a statement that is no query, Missing for no such table, EmptyInput for none.
     """
     if query is not None and _QUERY.match(query):
         text = query.strip().rstrip(";").rstrip()
@@ -28,8 +28,10 @@ def resolve(query: str | None, tables: Callable[[], Mapping[str, str]], where: s
         raise Usage(f"--query is not a query: {query[:60]!r}", "only select, with, values and table are taken")
     there = tables()
     if query is None:
-        if len(there) != 1:
-            names = ", ".join(list(there)[:30]) or "nothing"
+        if not there:
+            raise EmptyInput(f"{where} has no tables", "--query 'select …' asks it for something else")
+        if len(there) > 1:
+            names = ", ".join(list(there)[:30])
             raise Usage(f"{where} has {len(there)} tables: {names}", "choose with --query TABLE or --query 'select …'")
         query = next(iter(there))
     if query not in there:

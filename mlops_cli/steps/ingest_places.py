@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlops_cli import extensions
+from mlops_cli import extensions, logs
 from mlops_cli.errors import InputUnusable, Missing, Usage
 
 _MAGIC = {"sqlite": (0, b"SQLite format 3\0"), "duckdb": (8, b"DUCK")}
@@ -39,6 +39,12 @@ def place(name: str) -> Place | None:
             if head[at : at + len(magic)] == magic:
                 return Place(kind, f"{kind}:///{name}")
     return None
+
+
+def lasting(name: str) -> str:
+    """A source as it is known again the next time: the URL that a file holds may get another password."""
+    found = place(name)
+    return logs.redact(found.url) if found else name
 
 
 def _of_url(url: str, *, hidden: bool) -> Place | None:
