@@ -99,6 +99,10 @@ class Busy(MlopsError):
 
 
 _EXTRAS = {
+    "adbc_driver_manager": ("the ADBC driver manager", "databases"),
+    "adbc_driver_postgresql": ("the ADBC driver of PostgreSQL", "databases"),
+    "adbc_driver_sqlite": ("the ADBC driver of SQLite", "databases"),
+    "duckdb": ("duckdb", "databases"),
     "PIL": ("Pillow", "images"),
     "av": ("PyAV", "video"),
     "apprise": ("apprise", "notify"),

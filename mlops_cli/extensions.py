@@ -15,7 +15,14 @@ SOURCES = {  # asked in this order what a file is
     "ndjson": "mlops_cli.sources.json",
     "csv": "mlops_cli.sources.csv",
 }
-PLACES: dict[str, str] = {}
+PLACES = {
+    "postgresql": "mlops_cli.sources.database",
+    "postgres": "mlops_cli.sources.database",
+    "sqlite": "mlops_cli.sources.database",
+    "duckdb": "mlops_cli.sources.database",
+    "snowflake": "mlops_cli.sources.database",
+    "bigquery": "mlops_cli.sources.database",
+}
 """Where tables lie that are no files: the scheme of a URL → who reads it."""
 
 MODELS = {
@@ -52,4 +59,4 @@ def load(table: str, name: str) -> Any:
 
 def _extra(table: str, name: str) -> str:
     """The extra of mlops-cli that installs what a module needs."""
-    return name if table in ("models", "targets") else "tables"
+    return name if table in ("models", "targets") else {"places": "databases"}.get(table, "tables")

@@ -14,6 +14,14 @@ Format = Annotated[
     str | None,
     typer.Option("--format", metavar="NAME", help="csv, ndjson, parquet, arrow, images; else told by the first bytes."),
 ]
+Query = Annotated[
+    str | None,
+    typer.Option("--query", metavar="QUERY", help="What to ask a database: 'select …', or the name of a table."),
+]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="COLUMN", help="Add to what was taken before only rows that are new by it."),
+]
 Sql = Annotated[
     str | None, typer.Option("--sql", metavar="QUERY", help="Take the answer to a query of the table 'data'.")
 ]

@@ -12,6 +12,8 @@ from mlops_cli.errors import Usage
 def main(
     source: flags.Source = None,
     format: flags.Format = None,
+    query: flags.Query = None,
+    since: flags.Since = None,
     sql: flags.Sql = None,
     columns: flags.Columns = None,
     limit: flags.Limit = None,
@@ -54,7 +56,7 @@ def main(
         sources = ingest.Sources(names, stdin)
         chosen = tuple(name.strip() for name in columns.split(",")) if columns else ()
         images = ingest_images.Options(label, camera, fps, max_bad)
-        options = ingest.Options(Asked(format), Selection(sql, chosen, limit), images)
+        options = ingest.Options(Asked(format, query), Selection(sql, chosen, limit), images, since)
         if streaming:
             session.stream(ingest.stream(session.context, sources, options, reject))
         else:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """Only rows whose `column` is at or after `value` are wanted; those at it are sorted out later."""
+    """Only rows whose `column` is at or after `value`, or null, are wanted; those at it are sorted out later.
+
+    `value` is an int, a float, a Decimal, a str (compared byte by byte), a date, or a datetime (UTC or naive)."""
 
     column: str
     value: object

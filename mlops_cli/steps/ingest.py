@@ -6,16 +6,26 @@ Nothing heavy is imported before it is known that there is something to do, so t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from mlops_cli.errors import EmptyInput, InputUnusable
+from mlops_cli.errors import EmptyInput, InputUnusable, Usage
 from mlops_cli.sources.asked import Asked
-from mlops_cli.steps import ingest_files, ingest_images, ingest_origins, ingest_remote, ingest_tables, memo
+from mlops_cli.steps import (
+    ingest_files,
+    ingest_images,
+    ingest_origins,
+    ingest_places,
+    ingest_remote,
+    ingest_since,
+    ingest_tables,
+    memo,
+)
 from mlops_cli.steps.context import Context
+from mlops_cli.steps.ingest_since import Growth
 from mlops_cli.steps.ingest_tables import Origin
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
 from mlops_cli.steps.references import check_stop
@@ -40,11 +50,15 @@ class Sources:
 
 @dataclass(frozen=True)
 class Options:
-    """`asked`: how the source is read; `selection`: what of it is taken; `images`: what is only asked of images."""
+    """`asked`: how the source is read; `selection`: what of it is taken; `images`: what is only asked of images.
+
+    `since` is a column: only rows that are new by it are added to what was taken before.
+    """
 
     asked: Asked = field(default_factory=Asked)
     selection: Selection = field(default_factory=Selection)
     images: ingest_images.Options = field(default_factory=ingest_images.Options)
+    since: str | None = None
 
 
 def run(ctx: Context, sources: Sources, options: Options, output: Output) -> Outcome:
@@ -57,17 +71,46 @@ def run(ctx: Context, sources: Sources, options: Options, output: Output) -> Out
         ingest_files.check_format(options.asked.format)
     for name in sources.names:
         check_stop(name)
+    if options.since is None:
+        return _run(ctx, sources, options, output)
+    if options.selection.limit is not None:
+        raise Usage("--limit and --since do not go together", "the rows that are left out would never be taken")
+    taken = {"source": [ingest_places.lasting(name) for name in sources.names], **_params(options)}
+    with ingest_since.growing(ctx, options.since, taken, output.out) as growth:
+        plain = options.selection.sql is None
+        asked = replace(options.asked, since=growth.since if plain else None)
+        try:
+            outcome = _run(ctx, sources, replace(options, asked=asked), output, growth)
+        except ingest_since.NothingNew:
+            outcome = ingest_since.unchanged(growth)
+        assert outcome.artefact is not None
+        ingest_since.settled(ctx, growth, outcome.artefact, output.out)
+        return msgspec.structs.replace(outcome, measured=measured(outcome.artefact))
+
+
+def _run(ctx: Context, sources: Sources, options: Options, output: Output, growth: Growth | None = None) -> Outcome:
+    """Make a dataset, or add to one."""
     if "-" in sources.names:
-        return _from_stdin(ctx, sources, options, output)
-    named = ingest_origins.recognised(ctx, sources.names, options.asked.format)
+        return _from_stdin(ctx, sources, options, output, growth)
+    places = options.asked.query is not None or any(map(ingest_places.place, sources.names))
+    named = None if places else ingest_origins.recognised(ctx, sources.names, options.asked.format)
     if named is not None:
+        _demand_table(growth)
         return ingest_images.run(ctx, named, options.images, options.selection, output)
     options.images.refuse(output.reject)
     found = ingest_tables.origin(ctx, sources.names, options.asked)
-    return _perform(ctx, {TABLE: found}, options, output)
+    return _perform(ctx, {TABLE: found}, options, output, growth)
 
 
-def _from_stdin(ctx: Context, sources: Sources, options: Options, output: Output) -> Outcome:
+def _demand_table(growth: Growth | None) -> None:
+    """Refuse images where rows are added by a column."""
+    if growth:
+        raise Usage(
+            "--since is for tables, and these are images", "leave it out: images are only read when they are new"
+        )
+
+
+def _from_stdin(ctx: Context, sources: Sources, options: Options, output: Output, growth: Growth | None) -> Outcome:
     """A dataset of what comes on standard input."""
     if len(sources.names) > 1:
         raise InputUnusable("standard input cannot be read together with files", "cat FILE… | mlops ingest -")
@@ -77,11 +120,12 @@ def _from_stdin(ctx: Context, sources: Sources, options: Options, output: Output
         path = ingest_files.receive(sources.stdin, scratch)
         named = ingest_origins.recognised(ctx, [str(path)], options.asked.format)
         if named is not None:
+            _demand_table(growth)
             return ingest_images.run(ctx, named, options.images, options.selection, output, keyed=False)
         options.images.refuse(output.reject)
         inputs = [Input("stdin", f"sha256:{files.digest(path)}", "-"), *_lineage(path)]
         opener = ingest_tables.files([(path, ingest_files.STDIN)], options.asked.format)
-        return _perform(ctx, {TABLE: Origin(ingest_files.STDIN, inputs, None, opener)}, options, output)
+        return _perform(ctx, {TABLE: Origin(ingest_files.STDIN, inputs, None, opener)}, options, output, growth)
 
 
 def _lineage(path: Path) -> list[Input]:
@@ -98,21 +142,33 @@ def _lineage(path: Path) -> list[Input]:
             return []
 
 
-def _perform(ctx: Context, origins: Mapping[str, Origin], options: Options, output: Output) -> Outcome:
+def _perform(
+    ctx: Context, origins: Mapping[str, Origin], options: Options, output: Output, growth: Growth | None = None
+) -> Outcome:
     """Convert tables, by the name that they have in a query, to one, unless that has been done."""
     keys = {name: origin.key for name, origin in origins.items()}
-    key = None if None in keys.values() else [keys, _params(options)]
+    key = None if None in keys.values() or growth else [keys, _params(options)]
+    if growth:
+        growth.demand_new([one for origin in origins.values() for one in origin.inputs])
 
     def build(payload: Path, rejects: Path) -> Contents:
         del rejects
         from mlops_cli.steps import ingest_build
 
-        built = ingest_build.build(ctx, origins, options.selection, payload)
+        built = ingest_build.build(ctx, origins, options.selection, payload, growth)
         formats = list(dict.fromkeys(built.formats.values()))
         params = {**_params(options), "format": ", ".join(formats), "rows": built.written.rows}
-        return Contents("dataset", built.inputs, params, schema=dict(built.written.schema))
+        if growth:
+            params |= growth.params(built.inputs)
+        inputs = [*built.inputs, *(growth.lineage() if growth else [])]
+        return Contents("dataset", inputs, params, schema=dict(built.written.schema))
 
-    return memo.perform(ctx, Job("ingest", key, LIBRARIES, build, _told, measured), output)
+    def judge(made: Artefact) -> Verdict:
+        if growth:
+            growth.check(made)
+        return _told(made)
+
+    return memo.perform(ctx, Job("ingest", key, LIBRARIES, build, judge, measured), output)
 
 
 def stream(ctx: Context, sources: Sources, options: Options, reject: str | None = None) -> TableStream:
@@ -152,4 +208,5 @@ def _count(number: int, thing: str) -> str:
 def _params(options: Options) -> dict[str, Any]:
     """What decides the result besides the files."""
     chosen = options.selection
-    return {"format": options.asked.format, "sql": chosen.sql, "columns": list(chosen.columns), "limit": chosen.limit}
+    asked = {"format": options.asked.format, "query": options.asked.query}
+    return {**asked, "sql": chosen.sql, "columns": list(chosen.columns), "limit": chosen.limit}

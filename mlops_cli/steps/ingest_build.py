@@ -12,9 +12,10 @@ from pathlib import Path
 
 from mlops_cli.errors import Corrupt, EmptyInput, InputUnusable
 from mlops_cli.sources.base import Scanned
-from mlops_cli.steps import ingest_files, tables
+from mlops_cli.steps import ingest_files, ingest_grow, tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.ingest_query import select
+from mlops_cli.steps.ingest_since import Growth
 from mlops_cli.steps.ingest_tables import Origin
 from mlops_cli.steps.selection import Selection
 from mlops_cli.steps.tables import Written
@@ -30,8 +31,13 @@ class Built:
     inputs: list[Input]
 
 
-def build(ctx: Context, origins: Mapping[str, Origin], selection: Selection, directory: Path) -> Built:
-    """Convert tables (name in a query → table) to one in `directory`. EmptyInput: no rows."""
+def build(
+    ctx: Context, origins: Mapping[str, Origin], selection: Selection, directory: Path, growth: Growth | None = None
+) -> Built:
+    """Convert tables (name in a query → table) to one in `directory`, only what is new of them to one that grows.
+
+    Errors: EmptyInput for no rows; those of `ingest_grow.add`.
+    """
     with ExitStack() as stack:
         scratch = stack.enter_context(ingest_files.scratch())
         opened = {}
@@ -40,8 +46,10 @@ def build(ctx: Context, origins: Mapping[str, Origin], selection: Selection, dir
             place.mkdir()
             opened[name] = stack.enter_context(origin.opener(place, selection.narrows))
         scanned = {name: one.scanned for name, one in opened.items()}
-        written = _convert(ctx, scanned, selection, directory)
+        written = _convert(ctx, scanned, selection, directory, growth)
         inputs = [found for name, one in opened.items() for found in (one.settled or _known(origins[name]))()]
+    if growth:
+        written = ingest_grow.add(growth, directory, written)
     if written.rows == 0:
         what = "the selection leaves no rows" if selection.drops_rows else "there are no rows"
         raise EmptyInput(f"{next(iter(origins.values())).name}: {what}")
@@ -53,15 +61,18 @@ def _known(origin: Origin) -> Callable[[], list[Input]]:
     return lambda: origin.inputs
 
 
-def _convert(ctx: Context, scanned: dict[str, Scanned], selection: Selection, directory: Path) -> Written:
+def _convert(
+    ctx: Context, scanned: dict[str, Scanned], selection: Selection, directory: Path, growth: Growth | None
+) -> Written:
     """Write a table as Parquet, its sources checked beside; again with wider types when a value does not fit."""
     for one in scanned.values():
         _tell(ctx, one)
     with _checking(scanned) as check, _ticking(ctx, directory):
         while True:
             frame = select({name: one.frame for name, one in scanned.items()}, selection)
+            frame = ingest_grow.wanted(frame, growth) if growth else frame
             try:
-                written = tables.write_table(frame, directory)
+                written = tables.write_table(frame, directory, ingest_grow.part(growth))
                 break
             except InputUnusable as error:
                 check.result()
@@ -72,7 +83,8 @@ def _convert(ctx: Context, scanned: dict[str, Scanned], selection: Selection, di
                     _tell(ctx, one)
                 scanned = scanned | wider
         rows = check.result()
-    if rows is not None and not selection.drops_rows and rows != written.rows:
+    drops = selection.drops_rows or (growth is not None and growth.before is not None)
+    if rows is not None and not drops and rows != written.rows:
         raise Corrupt(f"there are {rows:,} rows, but {written.rows:,} could be read", "please report it")
     return written
 

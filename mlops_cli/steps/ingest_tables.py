@@ -14,8 +14,9 @@ from mlops_cli.errors import Usage, WrongKind
 from mlops_cli.sources import remote
 from mlops_cli.sources.asked import Asked
 from mlops_cli.sources.remote import Remote
-from mlops_cli.steps import ingest_files, ingest_remote
+from mlops_cli.steps import ingest_files, ingest_places, ingest_remote
 from mlops_cli.steps.context import Context
+from mlops_cli.steps.ingest_places import Place
 from mlops_cli.store.manifest import Input
 
 if TYPE_CHECKING:
@@ -50,33 +51,35 @@ class Origin:
 
 def origin(ctx: Context, names: Sequence[str], asked: Asked) -> Origin:
     """The table that names mean together. Errors: Missing, WrongKind, Usage for what does not go together."""
-    places = [place for place in map(_place, names) if place]
-    if not places:
+    places = [ingest_places.place(name) for name in names]
+    if not any(places):
+        if asked.query is not None:
+            raise Usage("--query asks a database, and this is none", "--sql 'select … from data' for everything else")
         return _of_files(ctx, _sources(ctx, names, asked.format), asked)
     if len(names) > 1:
-        raise Usage(
-            f"{logs.redact(names[0])} is a table of its own", "give it alone, or several with --input NAME=SOURCE"
-        )
-    return _of_place(places[0], names[0], asked)
+        hint = "give it alone, or several with --input NAME=SOURCE"
+        raise Usage(f"{_shown(names, places)} is a table of its own", hint)
+    (place,) = places
+    assert place is not None
+    return _of_place(place, asked)
 
 
-def _place(name: str) -> str | None:
-    """Where the table lies that a name means; None for a file."""
-    scheme, there, _ = name.partition("://")
-    return scheme if there and scheme in extensions.PLACES else None
+def _shown(names: Sequence[str], places: Sequence[Place | None]) -> str:
+    """The first of names that is a place, as it can be shown."""
+    return next(logs.redact(name) for name, place in zip(names, places, strict=True) if place)
 
 
-def _of_place(place: str, name: str, asked: Asked) -> Origin:
+def _of_place(place: Place, asked: Asked) -> Origin:
     """A table that lies somewhere by a name of its own."""
-    found = extensions.load("places", place).find(name, asked)
+    found = extensions.load("places", place.kind).find(place.url, asked)
 
     @contextmanager
     def opened(scratch: Path, narrowed: bool) -> Iterator[Opened]:
         from mlops_cli.sources.base import Options
 
-        yield Opened(found.scan(Options(scratch, narrowed)), place, found.settled)
+        yield Opened(found.scan(Options(scratch, narrowed)), place.kind, found.settled)
 
-    return Origin(logs.redact(name), found.inputs, found.key, opened)
+    return Origin(logs.redact(place.url), found.inputs, found.key, opened)
 
 
 def _sources(ctx: Context, names: Sequence[str], format: str | None) -> list[Path | Remote]:

@@ -57,6 +57,10 @@ class Workspace(msgspec.Struct, frozen=True):
         """Where the work of a key keeps what it has reached, for itself alone; it need not exist."""
         return self.root / "checkpoints" / key
 
+    def since(self, key: str) -> Path:
+        """Where it is kept how far a source has been taken; it need not exist."""
+        return self._folder("since") / f"{key}.json"
+
     def place(self, staged: Artefact, out: Path | None) -> Artefact:
         """Move a sealed artefact to where it belongs; what is there already with the same content is left untouched."""
         if out is None:

@@ -1,0 +1,77 @@
+"""Tables that lie somewhere by a name of their own: URLs, files holding one, and database files told by first bytes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlops_cli import extensions, logs
+from mlops_cli.errors import InputUnusable, Missing, Usage
+
+_MAGIC = {"sqlite": (0, b"SQLite format 3\0"), "duckdb": (8, b"DUCK")}
+"""Database files: where which bytes are."""
+
+_HINT = "PGPASSWORD, ~/.pgpass, a service file, or @FILE that holds the URL: mlops ingest @db.url --query …"
+_SECRET = re.compile(r"(?i)[?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=[^&]")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Who reads a table, and by what URL; it may hold a password, which `ps` does not show."""
+
+    kind: str
+    url: str = field(repr=False)
+
+
+def place(name: str) -> Place | None:
+    """Where the table lies that a name means; None for files. Errors: Usage for a password that everybody can see."""
+    if name.startswith("@") and not Path(name).exists():
+        return _of_url(_held(Path(name[1:])), hidden=True)
+    found = _of_url(name, hidden=False)
+    if found:
+        return found
+    path = Path(name)
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(16)
+        for kind, (at, magic) in _MAGIC.items():
+            if head[at : at + len(magic)] == magic:
+                return Place(kind, f"{kind}:///{name}")
+    return None
+
+
+def lasting(name: str) -> str:
+    """A source as it is known again the next time: the URL that a file holds may get another password."""
+    found = place(name)
+    return logs.redact(found.url) if found else name
+
+
+def _of_url(url: str, *, hidden: bool) -> Place | None:
+    """The place of a URL whose scheme is known."""
+    scheme, there, rest = url.partition("://")
+    if not there or scheme not in extensions.PLACES:
+        if hidden:
+            raise Usage(
+                f"what @FILE holds is no URL of: {', '.join(extensions.PLACES)}", "such as postgresql://host/db"
+            )
+        return None
+    user = rest.partition("?")[0].rpartition("@")[0]
+    if re.search(r"[/\s]", user):
+        raise Usage(f"the user or password in {scheme}://… has a / or a space in it", "write them as %2F and %20")
+    if not hidden and (":" in user or _SECRET.search(url)):
+        raise Usage(f"the password in {scheme}://… can be seen by everybody who lists processes", _HINT)
+    return Place(scheme, url)
+
+
+def _held(path: Path) -> str:
+    """The URL in a file."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        raise Missing(f"{path}: no such file", "@FILE reads the URL of a database from it") from None
+    except (OSError, UnicodeDecodeError):
+        raise InputUnusable(f"{path}: it cannot be read as text", "@FILE reads the URL of a database from it") from None
+    if len(text.splitlines()) != 1:
+        raise InputUnusable(f"{path}: {len(text.splitlines())} lines, not one", "it holds the URL and nothing else")
+    return text
