@@ -81,12 +81,14 @@ class Found:
     `inputs` say in the manifest what it is, as far as that is known before its rows have been read; `key` is its share
     of a memo key: everything that decides what the rows are, None when nobody can know (a database). `scan` reads it.
     `settled`, if any, is asked after the last row: the inputs as they turned out, such as the digest of an answer.
+    `notes` are lines for people, such as which version is read.
     """
 
     inputs: list[Input]
     key: object | None
     scan: Callable[[Options], Scanned] = field(repr=False)
     settled: Callable[[], list[Input]] | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
 
 
 class Place(Protocol):

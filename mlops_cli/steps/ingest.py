@@ -5,7 +5,7 @@ Nothing heavy is imported before it is known that there is something to do, so t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -14,7 +14,7 @@ import msgspec
 
 from mlops_cli.errors import EmptyInput, InputUnusable
 from mlops_cli.sources.asked import Asked
-from mlops_cli.steps import ingest_files, ingest_images, ingest_origins, ingest_tables, memo
+from mlops_cli.steps import ingest_files, ingest_images, ingest_named, ingest_origins, ingest_tables, memo
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.ingest_tables import Origin
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
@@ -32,19 +32,22 @@ LIBRARIES = ("polars", "polars-runtime-32", "pyarrow")
 
 @dataclass(frozen=True)
 class Sources:
-    """What is read: paths and globs, or `-` alone for what comes on `stdin`."""
+    """What is read: paths and globs, or `-` alone for what comes on `stdin`; `inputs` are called by a NAME=SOURCE."""
 
     names: tuple[str, ...]
     stdin: BinaryIO | None = None
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Options:
-    """`asked`: how the source is read; `selection`: what of it is taken; `images`: what is only asked of images."""
+    """`asked`: how the source is read; `selection`: what of it is taken; `images`: what is only asked of images;
+    `target_schema`: the rules file or dataset that the selection's target was read from."""
 
     asked: Asked = field(default_factory=Asked)
     selection: Selection = field(default_factory=Selection)
     images: ingest_images.Options = field(default_factory=ingest_images.Options)
+    target_schema: str | None = None
 
 
 def run(ctx: Context, sources: Sources, options: Options, output: Output) -> Outcome:
@@ -57,6 +60,8 @@ def run(ctx: Context, sources: Sources, options: Options, output: Output) -> Out
         ingest_files.check_format(options.asked.format)
     for name in sources.names:
         check_stop(name)
+    if sources.inputs:
+        return _named(ctx, sources, options, output)
     if "-" in sources.names:
         return _from_stdin(ctx, sources, options, output)
     named = ingest_origins.recognised(sources.names, options.asked.format)
@@ -71,17 +76,37 @@ def _from_stdin(ctx: Context, sources: Sources, options: Options, output: Output
     """A dataset of what comes on standard input."""
     if len(sources.names) > 1:
         raise InputUnusable("standard input cannot be read together with files", "cat FILE… | mlops ingest -")
-    if sources.stdin is None:
-        raise EmptyInput(f"there is no {ingest_files.STDIN}")
     with ingest_files.scratch() as scratch:
-        path = ingest_files.receive(sources.stdin, scratch)
+        path = _received(sources, scratch)
         named = ingest_origins.recognised([str(path)], options.asked.format)
         if named is not None:
             return ingest_images.run(ctx, named, options.images, options.selection, output, keyed=False)
         options.images.refuse(output.reject)
-        inputs = [Input("stdin", f"sha256:{files.digest(path)}", "-"), *_lineage(path)]
-        opener = ingest_tables.files([(path, ingest_files.STDIN)], options.asked.format)
-        return _perform(ctx, {TABLE: Origin(ingest_files.STDIN, inputs, None, opener)}, options, output)
+        return _perform(ctx, {TABLE: _spooled(path, options)}, options, output)
+
+
+def _named(ctx: Context, sources: Sources, options: Options, output: Output) -> Outcome:
+    """A dataset of tables that have a name each."""
+    options.images.refuse(output.reject)
+    wanted = ingest_named.tables(sources.names, sources.inputs)
+    wanted = ingest_named.used(wanted, options.selection.sql)
+    with ingest_files.scratch() as scratch:
+        found = ingest_named.origins(ctx, wanted, options.asked, lambda: _spooled(_received(sources, scratch), options))
+        return _perform(ctx, found, options, output)
+
+
+def _received(sources: Sources, scratch: Path) -> Path:
+    """Standard input as a file. EmptyInput without any."""
+    if sources.stdin is None:
+        raise EmptyInput(f"there is no {ingest_files.STDIN}")
+    return ingest_files.receive(sources.stdin, scratch)
+
+
+def _spooled(path: Path, options: Options) -> Origin:
+    """What came on standard input, which is always read."""
+    inputs = [Input("stdin", f"sha256:{files.digest(path)}", "-"), *_lineage(path)]
+    opener = ingest_tables.files([(path, ingest_files.STDIN)], options.asked.format)
+    return Origin(ingest_files.STDIN, inputs, None, opener)
 
 
 def _lineage(path: Path) -> list[Input]:
@@ -110,9 +135,13 @@ def _perform(ctx: Context, origins: Mapping[str, Origin], options: Options, outp
         built = ingest_build.build(ctx, origins, options.selection, payload)
         formats = list(dict.fromkeys(built.formats.values()))
         params = {**_params(options), "format": ", ".join(formats), "rows": built.written.rows}
+        if options.target_schema:
+            params["target_schema"] = options.target_schema
+        if options.selection.dedupe:
+            params["dropped"] = built.dropped
         return Contents("dataset", built.inputs, params, schema=dict(built.written.schema))
 
-    return memo.perform(ctx, Job("ingest", key, LIBRARIES, build, _told, measured), output)
+    return memo.perform(ctx, Job("ingest", key, LIBRARIES, build, _told(options.selection), measured), output)
 
 
 def stream(ctx: Context, sources: Sources, options: Options, reject: str | None = None) -> TableStream:
@@ -135,13 +164,28 @@ def measured(made: Artefact) -> dict[str, Any]:
         import pyarrow.parquet as pq
 
         rows = sum(pq.read_metadata(path).num_rows for path in made.tables())
-    return {"rows": rows, "columns": len(schema), "schema": schema, "files": sources}
+    found = {"rows": rows, "columns": len(schema), "schema": schema, "files": sources}
+    dropped = made.manifest.params.get("dropped")
+    return found if dropped is None else found | {"dropped": dropped}
 
 
-def _told(made: Artefact) -> Verdict:
-    """A line for people."""
-    found = measured(made)
-    return Verdict(lines=(f"{_count(found['rows'], 'row')}, {_count(found['columns'], 'column')}",))
+def _told(selection: Selection) -> Callable[[Artefact], Verdict]:
+    """Lines for people."""
+
+    def told(made: Artefact) -> Verdict:
+        found = measured(made)
+        lines = [f"{_count(found['rows'], 'row')}, {_count(found['columns'], 'column')}"]
+        if selection.dedupe and "dropped" in found:
+            lines.insert(0, _deduped(selection, found["rows"], found["dropped"]))
+        return Verdict(lines=tuple(lines))
+
+    return told
+
+
+def _deduped(selection: Selection, rows: int, dropped: int) -> str:
+    """What became of the rows that have their key in common."""
+    kept = f"{dropped:,} dropped, the {selection.keep} row of each {', '.join(selection.dedupe)} kept"
+    return kept if selection.limit is not None else f"{_count(rows + dropped, 'row')} = {rows:,} + {kept}"
 
 
 def _count(number: int, thing: str) -> str:
@@ -151,5 +195,4 @@ def _count(number: int, thing: str) -> str:
 
 def _params(options: Options) -> dict[str, Any]:
     """What decides the result besides the files."""
-    chosen = options.selection
-    return {"format": options.asked.format, "sql": chosen.sql, "columns": list(chosen.columns), "limit": chosen.limit}
+    return {"format": options.asked.format, **options.selection.params}

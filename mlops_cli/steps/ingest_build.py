@@ -12,9 +12,9 @@ from pathlib import Path
 
 from mlops_cli.errors import Corrupt, EmptyInput, InputUnusable
 from mlops_cli.sources.base import Scanned
-from mlops_cli.steps import ingest_files, tables
+from mlops_cli.steps import ingest_files, ingest_shape
 from mlops_cli.steps.context import Context
-from mlops_cli.steps.ingest_query import select
+from mlops_cli.steps.ingest_shape import Shaped
 from mlops_cli.steps.ingest_tables import Origin
 from mlops_cli.steps.selection import Selection
 from mlops_cli.steps.tables import Written
@@ -23,9 +23,11 @@ from mlops_cli.store.manifest import Input
 
 @dataclass(frozen=True)
 class Built:
-    """What was written: the table, the formats it was read from by name, and the inputs as they turned out."""
+    """What was written: the table, the rows that were dropped for their key, the formats it was read from by name, and
+    the inputs as they turned out."""
 
     written: Written
+    dropped: int
     formats: Mapping[str, str]
     inputs: list[Input]
 
@@ -40,12 +42,12 @@ def build(ctx: Context, origins: Mapping[str, Origin], selection: Selection, dir
             place.mkdir()
             opened[name] = stack.enter_context(origin.opener(place, selection.narrows))
         scanned = {name: one.scanned for name, one in opened.items()}
-        written = _convert(ctx, scanned, selection, directory)
+        shaped = _convert(ctx, scanned, selection, scratch, directory)
         inputs = [found for name, one in opened.items() for found in (one.settled or _known(origins[name]))()]
-    if written.rows == 0:
+    if shaped.written.rows == 0:
         what = "the selection leaves no rows" if selection.drops_rows else "there are no rows"
         raise EmptyInput(f"{next(iter(origins.values())).name}: {what}")
-    return Built(written, {name: one.format for name, one in opened.items()}, inputs)
+    return Built(shaped.written, shaped.dropped, {name: one.format for name, one in opened.items()}, inputs)
 
 
 def _known(origin: Origin) -> Callable[[], list[Input]]:
@@ -53,15 +55,15 @@ def _known(origin: Origin) -> Callable[[], list[Input]]:
     return lambda: origin.inputs
 
 
-def _convert(ctx: Context, scanned: dict[str, Scanned], selection: Selection, directory: Path) -> Written:
+def _convert(ctx: Context, scanned: dict[str, Scanned], selection: Selection, scratch: Path, directory: Path) -> Shaped:
     """Write a table as Parquet, its sources checked beside; again with wider types when a value does not fit."""
     for one in scanned.values():
         _tell(ctx, one)
     with _checking(scanned) as check, _ticking(ctx, directory):
         while True:
-            frame = select({name: one.frame for name, one in scanned.items()}, selection)
+            frames = {name: one.frame for name, one in scanned.items()}
             try:
-                written = tables.write_table(frame, directory)
+                shaped = ingest_shape.write(frames, selection, scratch, directory)
                 break
             except InputUnusable as error:
                 check.result()
@@ -72,9 +74,10 @@ def _convert(ctx: Context, scanned: dict[str, Scanned], selection: Selection, di
                     _tell(ctx, one)
                 scanned = scanned | wider
         rows = check.result()
-    if rows is not None and not selection.drops_rows and rows != written.rows:
-        raise Corrupt(f"there are {rows:,} rows, but {written.rows:,} could be read", "please report it")
-    return written
+    read = shaped.written.rows + shaped.dropped
+    if rows is not None and not selection.drops_rows and rows != read:
+        raise Corrupt(f"there are {rows:,} rows, but {read:,} could be read", "please report it")
+    return shaped
 
 
 def _widened(scanned: Mapping[str, Scanned], message: str) -> dict[str, Scanned]:

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from mlops_cli import extensions, logs
 from mlops_cli.errors import Usage
+from mlops_cli.sources import lake_names
 from mlops_cli.sources.asked import Asked
-from mlops_cli.steps import ingest_files
+from mlops_cli.steps import ingest_files, references
 from mlops_cli.steps.context import Context
+from mlops_cli.steps.references import Given
+from mlops_cli.store import artefact, manifest
 from mlops_cli.store.manifest import Input
 
 if TYPE_CHECKING:
@@ -46,27 +49,59 @@ class Origin:
     opener: Opener
 
 
-def origin(ctx: Context, names: Sequence[str], asked: Asked) -> Origin:
-    """The table that names mean together. Errors: Missing, WrongKind, Usage for what does not go together."""
-    places = [place for place in map(_place, names) if place]
+def origin(ctx: Context, names: Sequence[str], asked: Asked, *, datasets: bool = False) -> Origin:
+    """The table that names mean together; with `datasets` an artefact, or what a registered name was made from, too.
+
+    Errors: Missing, WrongKind, Usage for what does not go together.
+    """
+    places = [place for place in map(place_of, names) if place]
     if not places:
+        if datasets and len(names) == 1 and _is_reference(names[0]):
+            return _of_artefact(ctx, names[0])
         return _of_files(ctx, ingest_files.expand(names), asked)
     if len(names) > 1:
         raise Usage(
             f"{logs.redact(names[0])} is a table of its own", "give it alone, or several with --input NAME=SOURCE"
         )
-    return _of_place(places[0], names[0], asked)
+    return _of_place(ctx, places[0], names[0], asked)
 
 
-def _place(name: str) -> str | None:
+def place_of(name: str) -> str | None:
     """Where the table lies that a name means; None for a file."""
     scheme, there, _ = name.partition("://")
-    return scheme if there and scheme in extensions.PLACES else None
+    kind = scheme.partition("+")[0]
+    return kind if there and kind in extensions.PLACES else lake_names.kind(name)
 
 
-def _of_place(place: str, name: str, asked: Asked) -> Origin:
+def _is_reference(name: str) -> bool:
+    """Whether a name means an artefact, or has the form of a registered name and is no file."""
+    path = Path(name)
+    if artefact.is_artefact(path) or path.name == manifest.NAME:
+        return True
+    return not path.exists() and references.registered(name) is not None
+
+
+def _of_artefact(ctx: Context, name: str) -> Origin:
+    """The table of an artefact, which lineage has by its id."""
+    found = references.resolve(ctx, Given(name), "dataset", "predictions")
+
+    @contextmanager
+    def opened(scratch: Path, narrowed: bool) -> Iterator[Opened]:
+        del scratch, narrowed
+        from mlops_cli.sources.base import Scanned
+        from mlops_cli.steps import tables
+
+        table = tables.from_artefact(found.artefact, found.input)
+        yield Opened(Scanned(table.frame), found.artefact.kind)
+
+    return Origin(name, [found.input], [found.artefact.id], opened)
+
+
+def _of_place(ctx: Context, place: str, name: str, asked: Asked) -> Origin:
     """A table that lies somewhere by a name of its own."""
     found = extensions.load("places", place).find(name, asked)
+    for line in found.notes:
+        ctx.note(line)
 
     @contextmanager
     def opened(scratch: Path, narrowed: bool) -> Iterator[Opened]:
