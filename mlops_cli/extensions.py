@@ -15,8 +15,8 @@ SOURCES = {  # asked in this order what a file is
     "ndjson": "mlops_cli.sources.json",
     "csv": "mlops_cli.sources.csv",
 }
-PLACES: dict[str, str] = {}
-"""Where tables lie that are no files: the scheme of a URL → who reads it."""
+PLACES = {"delta": "mlops_cli.sources.delta", "iceberg": "mlops_cli.sources.iceberg"}
+"""Where tables lie that are no files: the scheme of a URL, up to a + → who reads it."""
 
 MODELS = {
     "lightgbm": "mlops_cli.models.lightgbm",

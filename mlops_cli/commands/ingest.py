@@ -65,7 +65,7 @@ def main(
         selection = Selection(sql, listed(columns), limit, renames, casts, listed(dedupe), keep, target)
         sources = ingest.Sources(names, stdin, tuple(input or []))
         images = ingest_images.Options(label, camera, fps, max_bad)
-        options = ingest.Options(Asked(format, at=at), selection, images, target_schema)
+        options = ingest.Options(Asked(format, at=at, texts=selection.texts), selection, images, target_schema)
         if streaming:
             session.stream(ingest.stream(session.context, sources, options, reject))
         else:

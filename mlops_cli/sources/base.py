@@ -38,10 +38,12 @@ class File:
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to read. `scratch` is a directory for temporary copies that outlives the reading; `narrowed` says that not
-    every row and column will be looked at, so that a source must not rely on the parser to notice bad ones."""
+    every row and column will be looked at, so that a source must not rely on the parser to notice bad ones; `texts` are
+    columns whose values are wanted as they are written, by a source that has to guess at types."""
 
     scratch: Path
     narrowed: bool = False
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

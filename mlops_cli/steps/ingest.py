@@ -66,6 +66,7 @@ def run(ctx: Context, sources: Sources, options: Options, output: Output) -> Out
         return _from_stdin(ctx, sources, options, output)
     named = ingest_origins.recognised(sources.names, options.asked.format)
     if named is not None:
+        options.asked.refuse_version()
         return ingest_images.run(ctx, named, options.images, options.selection, output)
     options.images.refuse(output.reject)
     found = ingest_tables.origin(ctx, sources.names, options.asked)
@@ -105,7 +106,7 @@ def _received(sources: Sources, scratch: Path) -> Path:
 def _spooled(path: Path, options: Options) -> Origin:
     """What came on standard input, which is always read."""
     inputs = [Input("stdin", f"sha256:{files.digest(path)}", "-"), *_lineage(path)]
-    opener = ingest_tables.files([(path, ingest_files.STDIN)], options.asked.format)
+    opener = ingest_tables.files([(path, ingest_files.STDIN)], options.asked)
     return Origin(ingest_files.STDIN, inputs, None, opener)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_cli.errors import Missing, MissingExtra, Usage, WrongKind
 from mlops_cli.sources import image_files
 from mlops_cli.sources.image_files import VIDEOS, Collection, Entry, Kind, Opener, suffix
-from mlops_cli.steps import ingest_files
+from mlops_cli.steps import ingest_files, ingest_tables
 from mlops_cli.steps.context import Context
 from mlops_cli.store import artefact, manifest
 from mlops_cli.store.manifest import Input
@@ -78,6 +78,9 @@ def _named(name: str, *, told: bool) -> Iterator[Named]:
                 "credentials do not belong in a URL, which everybody can see", "put them into the environment: AWS_…"
             )
         yield Named(name, "prefix")
+        return
+    if ingest_tables.place_of(name):
+        yield Named(name, "table")
         return
     if Path(name).is_dir():
         # Of an artefact `ingest_files.expand` says that it is not ingested again.

@@ -114,13 +114,14 @@ def _of_place(ctx: Context, place: str, name: str, asked: Asked) -> Origin:
 
 def _of_files(ctx: Context, paths: Sequence[Path], asked: Asked) -> Origin:
     """Files of one format as one table."""
+    asked.refuse_version()
     digests = _digests(ctx, paths)
     inputs = [Input("file", f"sha256:{digest}", str(path)) for path, digest in zip(paths, digests, strict=True)]
     key = [[source.id for source in inputs], asked.format]
-    return Origin(str(paths[0]), inputs, key, files([(path, str(path)) for path in paths], asked.format))
+    return Origin(str(paths[0]), inputs, key, files([(path, str(path)) for path in paths], asked))
 
 
-def files(named: Sequence[tuple[Path, str]], format: str | None) -> Opener:
+def files(named: Sequence[tuple[Path, str]], asked: Asked) -> Opener:
     """How files (where they are, what they are called) are opened."""
 
     @contextmanager
@@ -128,8 +129,8 @@ def files(named: Sequence[tuple[Path, str]], format: str | None) -> Opener:
         from mlops_cli.sources.base import File
         from mlops_cli.steps import reading
 
-        prepared = reading.prepare([File(path, name) for path, name in named], format, scratch)
-        yield Opened(prepared.scan(scratch, narrowed=narrowed), prepared.format)
+        prepared = reading.prepare([File(path, name) for path, name in named], asked.format, scratch)
+        yield Opened(prepared.scan(scratch, narrowed=narrowed, texts=asked.texts), prepared.format)
 
     return opened
 

@@ -18,6 +18,7 @@ KEEP = ("first", "last")
 _QUERY = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:select|with|values)\b", re.IGNORECASE | re.DOTALL)
 _READS = re.compile(r'\b(read_\w+)"?\s*\(', re.IGNORECASE)
 _COMMA = re.compile(r",(?![^\[(]*[\])])")  # the comma in decimal(10,2) separates nothing
+_TEXTS = re.compile(r"\s*(?:str|string|utf8|object|category|categorical|decimal|binary|bytes)\b", re.IGNORECASE)
 
 Wanted = tuple[str, str | None, bool]
 """A column of `--target-schema`: its name, its type if that is said, whether it has to be there."""
@@ -51,6 +52,16 @@ class Selection:
     def shapes(self) -> bool:
         """Whether the table that comes out is another than the one that goes in, its number of rows apart."""
         return bool(self.sql or self.columns or self.renames or self.casts or self.dedupe or self.target)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The columns, as the source calls them, whose text must not become a number on the way to what it is cast to:
+        `1.50` would be `1.5`. None when there is a query, which has columns of its own."""
+        if self.sql is not None:
+            return ()
+        before = {new: old for old, new in self.renames}
+        typed = {**{name: kind for name, kind, _ in self.target if kind}, **dict(self.casts)}
+        return tuple(before.get(name, name) for name, kind in typed.items() if _TEXTS.match(kind))
 
     @property
     def params(self) -> dict[str, Any]:
