@@ -106,9 +106,11 @@ _EXTRAS = {
     "PIL": ("Pillow", "images"),
     "av": ("PyAV", "video"),
     "apprise": ("apprise", "notify"),
+    "deltalake": ("deltalake", "lake"),
     "obstore": ("obstore", "objects"),
     "onnx": ("onnx", "vision"),
     "onnxruntime": ("onnxruntime", "onnx"),
+    "pyiceberg": ("pyiceberg", "lake"),
     "safetensors": ("safetensors", "vision"),
     "torch": ("torch", "vision"),
 }

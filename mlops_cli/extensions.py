@@ -22,8 +22,10 @@ PLACES = {
     "duckdb": "mlops_cli.sources.database",
     "snowflake": "mlops_cli.sources.database",
     "bigquery": "mlops_cli.sources.database",
+    "delta": "mlops_cli.sources.delta",
+    "iceberg": "mlops_cli.sources.iceberg",
 }
-"""Where tables lie that are no files: the scheme of a URL → who reads it."""
+"""Where tables lie that are no files: the scheme of a URL, up to a + → who reads it."""
 
 MODELS = {
     "lightgbm": "mlops_cli.models.lightgbm",

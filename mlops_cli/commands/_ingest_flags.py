@@ -10,6 +10,36 @@ Source = Annotated[
     list[str] | None,
     typer.Argument(metavar="SOURCE…", help="Files, globs, directories of images, URLs; '-' or none: stdin."),
 ]
+Input = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input", metavar="NAME=SOURCE", help="A table and its name in the query; several times for several."
+    ),
+]
+At = Annotated[
+    str | None,
+    typer.Option("--at", metavar="VERSION", help="A lake table as it was: a version, a snapshot id, or an ISO time."),
+]
+Rename = Annotated[
+    list[str] | None,
+    typer.Option("--rename", metavar="OLD=NEW,…", help="Call columns something else; may be given several times."),
+]
+Cast = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cast", metavar="COLUMN=TYPE,…", help="Give columns another type; a value that does not fit is an error."
+    ),
+]
+TargetSchema = Annotated[
+    str | None,
+    typer.Option(
+        "--target-schema", metavar="FILE", help="The columns, order and types of a rules file (YAML) or a dataset."
+    ),
+]
+Dedupe = Annotated[
+    str | None, typer.Option("--dedupe", metavar="A,B,…", help="Keep one row of those with equal values here.")
+]
+Keep = Annotated[str, typer.Option("--keep", metavar="WHICH", help="Which row --dedupe keeps: first or last.")]
 Format = Annotated[
     str | None,
     typer.Option("--format", metavar="NAME", help="csv, ndjson, parquet, arrow, images; else told by the first bytes."),
@@ -23,7 +53,7 @@ Since = Annotated[
     typer.Option("--since", metavar="COLUMN", help="Add to what was taken before only rows that are new by it."),
 ]
 Sql = Annotated[
-    str | None, typer.Option("--sql", metavar="QUERY", help="Take the answer to a query of the table 'data'.")
+    str | None, typer.Option("--sql", metavar="QUERY", help="The answer to a query of the table 'data', or of --input.")
 ]
 Columns = Annotated[
     str | None, typer.Option("--columns", metavar="A,B,…", help="Take only these columns, in this order.")

@@ -11,10 +11,17 @@ from mlops_cli.errors import Usage
 
 def main(
     source: flags.Source = None,
+    input: flags.Input = None,
     format: flags.Format = None,
     query: flags.Query = None,
     since: flags.Since = None,
+    at: flags.At = None,
     sql: flags.Sql = None,
+    rename: flags.Rename = None,
+    cast: flags.Cast = None,
+    target_schema: flags.TargetSchema = None,
+    dedupe: flags.Dedupe = None,
+    keep: flags.Keep = "last",
     columns: flags.Columns = None,
     limit: flags.Limit = None,
     label: flags.Label = None,
@@ -31,32 +38,37 @@ def main(
 ) -> None:
     """Read data from files, globs or standard input into a dataset.
 
-    CSV, NDJSON, Parquet and Arrow, also compressed; several files of one format make one table. Images: directories,
-    tar and zip archives, videos, prefixes of object stores. The memory it takes does not depend on the size.
+    CSV, NDJSON, Parquet and Arrow, also compressed; several files of one format make one table. Delta and Iceberg
+    tables. Images: directories, archives, videos, prefixes of object stores. Rows are shaped in this order: --sql,
+    --rename, --cast, --target-schema, --dedupe, --columns, --limit.
 
     \b
     mlops ingest 'logs/*.csv.gz' -o data
     mlops ingest flights.parquet --sql 'select carrier, distance from data where arr_delay is not null'
+    mlops ingest --input a=a.csv b=b.parquet --sql 'select … from a join b using (k)' --cast 'at=datetime[us,UTC]'
     curl -s https://example.org/flights.csv | mlops ingest - --columns carrier,origin
     mlops ingest FRAMES/ s3://bucket/frames/ --label labels.csv --reject bad.parquet
 
     Exit codes: 0 done, 1 more images are unreadable than --max-bad allows, 4 a source is missing, empty or damaged.
     """
     with _pipe.session("ingest", json=json, quiet=quiet, verbose=verbose, force=force, registry=registry) as session:
-        names = tuple(source or ["-"])
+        names = tuple(source or ([] if input else ["-"]))
         stdin = getattr(sys.stdin, "buffer", None)  # there may be no standard input at all
-        if not source and (stdin is None or stdin.isatty()):
+        if "-" in names and not source and (stdin is None or stdin.isatty()):
             raise Usage("nothing to read", "mlops ingest FILE…, or pipe data in")
         streaming = session.streaming(out)
 
         from mlops_cli.sources.asked import Asked
-        from mlops_cli.steps import ingest, ingest_images
-        from mlops_cli.steps.selection import Selection
+        from mlops_cli.steps import ingest, ingest_images, ingest_target
+        from mlops_cli.steps.selection import Selection, listed, pairs
 
-        sources = ingest.Sources(names, stdin)
-        chosen = tuple(name.strip() for name in columns.split(",")) if columns else ()
+        renames, casts = pairs("--rename", rename or []), pairs("--cast", cast or [])
+        target = ingest_target.read(session.context, target_schema) if target_schema else ()
+        selection = Selection(sql, listed(columns), limit, renames, casts, listed(dedupe), keep, target)
+        sources = ingest.Sources(names, stdin, tuple(input or []))
         images = ingest_images.Options(label, camera, fps, max_bad)
-        options = ingest.Options(Asked(format, query), Selection(sql, chosen, limit), images, since)
+        asked = Asked(format, query, at, texts=selection.texts)
+        options = ingest.Options(asked, selection, images, target_schema, since)
         if streaming:
             session.stream(ingest.stream(session.context, sources, options, reject))
         else:

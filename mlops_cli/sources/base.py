@@ -38,10 +38,12 @@ class File:
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to read. `scratch` is a directory for temporary copies that outlives the reading; `narrowed` says that not
-    every row and column will be looked at, so that a source must not rely on the parser to notice bad ones."""
+    every row and column will be looked at, so that a source must not rely on the parser to notice bad ones; `texts` are
+    columns whose values are wanted as they are written, by a source that has to guess at types."""
 
     scratch: Path
     narrowed: bool = False
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,14 @@ class Found:
     `inputs` say in the manifest what it is, as far as that is known before its rows have been read; `key` is its share
     of a memo key: everything that decides what the rows are, None when nobody can know (a database). `scan` reads it.
     `settled`, if any, is asked after the last row: the inputs as they turned out, such as the digest of an answer.
+    `notes` are lines for people, such as which version is read.
     """
 
     inputs: list[Input]
     key: object | None
     scan: Callable[[Options], Scanned] = field(repr=False)
     settled: Callable[[], list[Input]] | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
 
 
 class Place(Protocol):

@@ -29,7 +29,7 @@ def scan(files: Sequence[File], options: Options) -> Scanned:
         _same_columns(files[0], file, dialect.names, sniff(file).names)
     if len(dialect.names) > 1:
         files = [_without_blank_end(file, number, options) for number, file in enumerate(files)]
-    table = Table(tuple(files), dialect, options.narrowed)
+    table = Table(tuple(files), dialect, options.narrowed, frozenset(options.texts))
     sample = table.sample()
     if sample.rows == 0 and table.check(lambda: False) == 0:
         raise EmptyInput(f"{files[0].name} has a header and no rows")

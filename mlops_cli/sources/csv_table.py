@@ -38,11 +38,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Table:
-    """Files of one dialect. `narrowed`: not every row and column of them will be parsed."""
+    """Files of one dialect. `narrowed`: not every row and column of them will be parsed; `texts`: columns that are read
+    as text, whatever they look like."""
 
     files: tuple[File, ...]
     dialect: Dialect
     narrowed: bool
+    texts: frozenset[str] = frozenset()
 
     def typed(self, sample: Sample) -> Scanned:
         """The table with the types that a sample suggests."""
@@ -51,8 +53,9 @@ class Table:
         if unknown and sample.rows >= SAMPLE // 2:
             facts |= self.facts(unknown)
         kinds = {name: csv_types.decide(found) or pl.String() for name, found in facts.items()}
+        kinds |= {name: pl.String() for name in self.texts if name in kinds}
         seen = [sample.words[name] for name, kind in kinds.items() if kind != pl.String]
-        long = [name for name, found in facts.items() if csv_types.too_long(found)]
+        long = [name for name, found in facts.items() if csv_types.too_long(found) and name not in self.texts]
         notes = [f"column {name}: integers that do not fit 64 bits; reading it as text" for name in long]
         return self.scanned(kinds, frozenset().union(*seen), notes)
 

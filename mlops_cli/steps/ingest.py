@@ -5,7 +5,7 @@ Nothing heavy is imported before it is known that there is something to do, so t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -17,6 +17,7 @@ from mlops_cli.sources.asked import Asked
 from mlops_cli.steps import (
     ingest_files,
     ingest_images,
+    ingest_named,
     ingest_origins,
     ingest_places,
     ingest_remote,
@@ -42,15 +43,17 @@ LIBRARIES = ("polars", "polars-runtime-32", "pyarrow")
 
 @dataclass(frozen=True)
 class Sources:
-    """What is read: paths and globs, or `-` alone for what comes on `stdin`."""
+    """What is read: paths and globs, or `-` alone for what comes on `stdin`; `inputs` are called by a NAME=SOURCE."""
 
     names: tuple[str, ...]
     stdin: BinaryIO | None = None
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Options:
-    """`asked`: how the source is read; `selection`: what of it is taken; `images`: what is only asked of images.
+    """`asked`: how the source is read; `selection`: what of it is taken; `images`: what is only asked of images;
+    `target_schema`: the rules file or dataset that the selection's target was read from.
 
     `since` is a column: only rows that are new by it are added to what was taken before.
     """
@@ -58,6 +61,7 @@ class Options:
     asked: Asked = field(default_factory=Asked)
     selection: Selection = field(default_factory=Selection)
     images: ingest_images.Options = field(default_factory=ingest_images.Options)
+    target_schema: str | None = None
     since: str | None = None
 
 
@@ -75,10 +79,12 @@ def run(ctx: Context, sources: Sources, options: Options, output: Output) -> Out
         return _run(ctx, sources, options, output)
     if options.selection.limit is not None:
         raise Usage("--limit and --since do not go together", "the rows that are left out would never be taken")
-    taken = {"source": [ingest_places.lasting(name) for name in sources.names], **_params(options)}
+    if options.selection.dedupe:
+        raise Usage("--dedupe and --since do not go together", "rows that were taken before would not be looked at")
+    names = [*sources.names, *sources.inputs]
+    taken = {"source": [ingest_places.lasting(name) for name in names], **_params(options)}
     with ingest_since.growing(ctx, options.since, taken, output.out) as growth:
-        plain = options.selection.sql is None
-        asked = replace(options.asked, since=growth.since if plain else None)
+        asked = replace(options.asked, since=None if options.selection.makes(options.since) else growth.since)
         try:
             outcome = _run(ctx, sources, replace(options, asked=asked), output, growth)
         except ingest_since.NothingNew:
@@ -90,12 +96,15 @@ def run(ctx: Context, sources: Sources, options: Options, output: Output) -> Out
 
 def _run(ctx: Context, sources: Sources, options: Options, output: Output, growth: Growth | None = None) -> Outcome:
     """Make a dataset, or add to one."""
+    if sources.inputs:
+        return _named(ctx, sources, options, output, growth)
     if "-" in sources.names:
         return _from_stdin(ctx, sources, options, output, growth)
     places = options.asked.query is not None or any(map(ingest_places.place, sources.names))
     named = None if places else ingest_origins.recognised(ctx, sources.names, options.asked.format)
     if named is not None:
         _demand_table(growth)
+        options.asked.refuse_version()
         return ingest_images.run(ctx, named, options.images, options.selection, output)
     options.images.refuse(output.reject)
     found = ingest_tables.origin(ctx, sources.names, options.asked)
@@ -114,18 +123,38 @@ def _from_stdin(ctx: Context, sources: Sources, options: Options, output: Output
     """A dataset of what comes on standard input."""
     if len(sources.names) > 1:
         raise InputUnusable("standard input cannot be read together with files", "cat FILE… | mlops ingest -")
-    if sources.stdin is None:
-        raise EmptyInput(f"there is no {ingest_files.STDIN}")
     with ingest_files.scratch() as scratch:
-        path = ingest_files.receive(sources.stdin, scratch)
+        path = _received(sources, scratch)
         named = ingest_origins.recognised(ctx, [str(path)], options.asked.format)
         if named is not None:
             _demand_table(growth)
             return ingest_images.run(ctx, named, options.images, options.selection, output, keyed=False)
         options.images.refuse(output.reject)
-        inputs = [Input("stdin", f"sha256:{files.digest(path)}", "-"), *_lineage(path)]
-        opener = ingest_tables.files([(path, ingest_files.STDIN)], options.asked.format)
-        return _perform(ctx, {TABLE: Origin(ingest_files.STDIN, inputs, None, opener)}, options, output, growth)
+        return _perform(ctx, {TABLE: _spooled(path, options)}, options, output, growth)
+
+
+def _named(ctx: Context, sources: Sources, options: Options, output: Output, growth: Growth | None) -> Outcome:
+    """A dataset of tables that have a name each."""
+    options.images.refuse(output.reject)
+    wanted = ingest_named.tables(sources.names, sources.inputs)
+    wanted = ingest_named.used(wanted, options.selection.sql)
+    with ingest_files.scratch() as scratch:
+        found = ingest_named.origins(ctx, wanted, options.asked, lambda: _spooled(_received(sources, scratch), options))
+        return _perform(ctx, found, options, output, growth)
+
+
+def _received(sources: Sources, scratch: Path) -> Path:
+    """Standard input as a file. EmptyInput without any."""
+    if sources.stdin is None:
+        raise EmptyInput(f"there is no {ingest_files.STDIN}")
+    return ingest_files.receive(sources.stdin, scratch)
+
+
+def _spooled(path: Path, options: Options) -> Origin:
+    """What came on standard input, which is always read."""
+    inputs = [Input("stdin", f"sha256:{files.digest(path)}", "-"), *_lineage(path)]
+    opener = ingest_tables.files([(path, ingest_files.STDIN)], options.asked)
+    return Origin(ingest_files.STDIN, inputs, None, opener)
 
 
 def _lineage(path: Path) -> list[Input]:
@@ -158,6 +187,10 @@ def _perform(
         built = ingest_build.build(ctx, origins, options.selection, payload, growth)
         formats = list(dict.fromkeys(built.formats.values()))
         params = {**_params(options), "format": ", ".join(formats), "rows": built.written.rows}
+        if options.target_schema:
+            params["target_schema"] = options.target_schema
+        if options.selection.dedupe:
+            params["dropped"] = built.dropped
         if growth:
             params |= growth.params(built.inputs)
         inputs = [*built.inputs, *(growth.lineage() if growth else [])]
@@ -166,8 +199,9 @@ def _perform(
     def judge(made: Artefact) -> Verdict:
         if growth:
             growth.check(made)
-        return _told(made)
+        return told(made)
 
+    told = _told(options.selection)
     return memo.perform(ctx, Job("ingest", key, LIBRARIES, build, judge, measured), output)
 
 
@@ -191,13 +225,28 @@ def measured(made: Artefact) -> dict[str, Any]:
         import pyarrow.parquet as pq
 
         rows = sum(pq.read_metadata(path).num_rows for path in made.tables())
-    return {"rows": rows, "columns": len(schema), "schema": schema, "files": sources}
+    found = {"rows": rows, "columns": len(schema), "schema": schema, "files": sources}
+    dropped = made.manifest.params.get("dropped")
+    return found if dropped is None else found | {"dropped": dropped}
 
 
-def _told(made: Artefact) -> Verdict:
-    """A line for people."""
-    found = measured(made)
-    return Verdict(lines=(f"{_count(found['rows'], 'row')}, {_count(found['columns'], 'column')}",))
+def _told(selection: Selection) -> Callable[[Artefact], Verdict]:
+    """Lines for people."""
+
+    def told(made: Artefact) -> Verdict:
+        found = measured(made)
+        lines = [f"{_count(found['rows'], 'row')}, {_count(found['columns'], 'column')}"]
+        if selection.dedupe and "dropped" in found:
+            lines.insert(0, _deduped(selection, found["rows"], found["dropped"]))
+        return Verdict(lines=tuple(lines))
+
+    return told
+
+
+def _deduped(selection: Selection, rows: int, dropped: int) -> str:
+    """What became of the rows that have their key in common."""
+    kept = f"{dropped:,} dropped, the {selection.keep} row of each {', '.join(selection.dedupe)} kept"
+    return kept if selection.limit is not None else f"{_count(rows + dropped, 'row')} = {rows:,} + {kept}"
 
 
 def _count(number: int, thing: str) -> str:
@@ -207,6 +256,5 @@ def _count(number: int, thing: str) -> str:
 
 def _params(options: Options) -> dict[str, Any]:
     """What decides the result besides the files."""
-    chosen = options.selection
     asked = {"format": options.asked.format, "query": options.asked.query}
-    return {**asked, "sql": chosen.sql, "columns": list(chosen.columns), "limit": chosen.limit}
+    return {**asked, **options.selection.params}

@@ -7,14 +7,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import polars as pl
 
 from mlops_cli.errors import Corrupt, EmptyInput, InputUnusable
 from mlops_cli.sources.base import Scanned
-from mlops_cli.steps import ingest_files, ingest_grow, tables
+from mlops_cli.steps import ingest_files, ingest_grow, ingest_shape, tables
 from mlops_cli.steps.context import Context
-from mlops_cli.steps.ingest_query import select
+from mlops_cli.steps.ingest_shape import Shaped
 from mlops_cli.steps.ingest_since import Growth
 from mlops_cli.steps.ingest_tables import Origin
 from mlops_cli.steps.selection import Selection
@@ -24,9 +26,11 @@ from mlops_cli.store.manifest import Input
 
 @dataclass(frozen=True)
 class Built:
-    """What was written: the table, the formats it was read from by name, and the inputs as they turned out."""
+    """What was written: the table, the rows that were dropped for their key, the formats it was read from by name, and
+    the inputs as they turned out."""
 
     written: Written
+    dropped: int
     formats: Mapping[str, str]
     inputs: list[Input]
 
@@ -46,14 +50,14 @@ def build(
             place.mkdir()
             opened[name] = stack.enter_context(origin.opener(place, selection.narrows))
         scanned = {name: one.scanned for name, one in opened.items()}
-        written = _convert(ctx, scanned, selection, directory, growth)
+        shaped = _convert(ctx, scanned, selection, scratch, directory, growth)
         inputs = [found for name, one in opened.items() for found in (one.settled or _known(origins[name]))()]
     if growth:
-        written = ingest_grow.add(growth, directory, written)
-    if written.rows == 0:
+        shaped = replace(shaped, written=ingest_grow.add(growth, directory, shaped.written))
+    if shaped.written.rows == 0:
         what = "the selection leaves no rows" if selection.drops_rows else "there are no rows"
         raise EmptyInput(f"{next(iter(origins.values())).name}: {what}")
-    return Built(written, {name: one.format for name, one in opened.items()}, inputs)
+    return Built(shaped.written, shaped.dropped, {name: one.format for name, one in opened.items()}, inputs)
 
 
 def _known(origin: Origin) -> Callable[[], list[Input]]:
@@ -62,17 +66,27 @@ def _known(origin: Origin) -> Callable[[], list[Input]]:
 
 
 def _convert(
-    ctx: Context, scanned: dict[str, Scanned], selection: Selection, directory: Path, growth: Growth | None
-) -> Written:
+    ctx: Context,
+    scanned: dict[str, Scanned],
+    selection: Selection,
+    scratch: Path,
+    directory: Path,
+    growth: Growth | None,
+) -> Shaped:
     """Write a table as Parquet, its sources checked beside; again with wider types when a value does not fit."""
     for one in scanned.values():
         _tell(ctx, one)
+
+    def sink(frame: pl.LazyFrame) -> Written:
+        if growth is None:
+            return tables.write_table(frame, directory)
+        return tables.write_table(ingest_grow.wanted(frame, growth), directory, ingest_grow.part(growth))
+
     with _checking(scanned) as check, _ticking(ctx, directory):
         while True:
-            frame = select({name: one.frame for name, one in scanned.items()}, selection)
-            frame = ingest_grow.wanted(frame, growth) if growth else frame
+            frames = {name: one.frame for name, one in scanned.items()}
             try:
-                written = tables.write_table(frame, directory, ingest_grow.part(growth))
+                shaped = ingest_shape.write(frames, selection, scratch, sink)
                 break
             except InputUnusable as error:
                 check.result()
@@ -84,9 +98,10 @@ def _convert(
                 scanned = scanned | wider
         rows = check.result()
     drops = selection.drops_rows or (growth is not None and growth.before is not None)
-    if rows is not None and not drops and rows != written.rows:
-        raise Corrupt(f"there are {rows:,} rows, but {written.rows:,} could be read", "please report it")
-    return written
+    read = shaped.written.rows + shaped.dropped
+    if rows is not None and not drops and rows != read:
+        raise Corrupt(f"there are {rows:,} rows, but {read:,} could be read", "please report it")
+    return shaped
 
 
 def _widened(scanned: Mapping[str, Scanned], message: str) -> dict[str, Scanned]:

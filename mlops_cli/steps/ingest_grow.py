@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from mlops_cli.errors import InputUnusable, SchemaMismatch, UnknownColumn
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps import tables
+from mlops_cli.steps import parts, tables
 from mlops_cli.steps.ingest_since import Growth, NothingNew, State
 from mlops_cli.steps.tables import Written
 from mlops_cli.store.artefact import Artefact
@@ -83,10 +83,9 @@ def _demand_same(schema: pl.Schema, before: Artefact) -> None:
     raise SchemaMismatch(f"{before.path}: {what}", _ANEW)
 
 
-def part(growth: Growth | None) -> str:
-    """The name of the next part; the first unless something grows."""
-    number = len(growth.before.tables()) if growth and growth.before else 0
-    return f"part-{number:05d}.parquet"
+def part(growth: Growth) -> str | None:
+    """The name of the part that is added; None for a table that begins, which is as many files as it needs."""
+    return parts.name(len(growth.before.tables())) if growth.before else None
 
 
 def add(growth: Growth, directory: Path, written: Written) -> Written:
@@ -94,9 +93,8 @@ def add(growth: Growth, directory: Path, written: Written) -> Written:
 
     NothingNew when no row stays, InputUnusable when the column has no value in some row.
     """
-    path = directory / part(growth)
     column = exactly(growth.column)
-    new = pl.scan_parquet(path, glob=False)
+    new = _scan(directory)
     kind = new.collect_schema()[growth.column]
     nan = column.is_nan().sum() if kind.is_float() else pl.lit(0)
     nulls, nans = new.select(column.null_count(), nan.alias("nan")).collect(engine="streaming").row(0)
@@ -106,16 +104,21 @@ def add(growth: Growth, directory: Path, written: Written) -> Written:
         raise InputUnusable(f"--since {growth.column}: it is {what} in {nulls or nans:,} of the rows", hint)
     rows = written.rows
     if growth.before and rows:
-        rows = _without_known(growth, growth.before, path, written)
+        rows = _without_known(growth, growth.before, directory / parts.name(len(growth.before.tables())), written)
     if growth.before and not rows:
         raise NothingNew
     if not rows:
         return written
-    growth.reached = _encoded(pl.scan_parquet(path, glob=False).select(column.max()).collect().item(), kind)
+    growth.reached = _encoded(_scan(directory).select(column.max()).collect(engine="streaming").item(), kind)
     for old in growth.before.tables() if growth.before else []:
         _link(old, directory / old.name)
         rows += pq.read_metadata(old).num_rows
     return Written(rows, written.schema)
+
+
+def _scan(directory: Path) -> pl.LazyFrame:
+    """What was written."""
+    return pl.scan_parquet(sorted(directory.glob("*.parquet")), glob=False)
 
 
 def _without_known(growth: Growth, before: Artefact, path: Path, written: Written) -> int:

@@ -23,7 +23,7 @@ from mlops_cli.store.manifest import Input
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from mlops_cli.steps.tables import Written
+    from mlops_cli.steps.ingest_shape import Shaped
 
 LIBRARIES = ("av", "numpy", "obstore", "pillow", "polars", "polars-runtime-32", "pyarrow")
 FILE = "images.json"
@@ -116,11 +116,11 @@ def run(
     key = None if None in keys or not keyed else [keys, [one.id for one in sidecar], params]
 
     def build(payload: Path, rejects: Path) -> Contents:
-        written, report = _build(ctx, origins, options, selection, payload, rejects)
+        shaped, report = _build(ctx, origins, options, selection, payload, rejects)
         (payload / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-        known = {**params, "rows": written.rows}
+        known = {**params, "rows": shaped.written.rows} | ({"dropped": shaped.dropped} if selection.dedupe else {})
         refused = Contents("dataset", inputs, params | {"rejected": True})
-        return Contents("dataset", inputs, known, schema=dict(written.schema), rejects=refused)
+        return Contents("dataset", inputs, known, schema=dict(shaped.written.schema), rejects=refused)
 
     def judge(made: Artefact) -> Verdict:
         return _verdict(made.json(FILE, Report), limit)
@@ -141,7 +141,7 @@ def _sidecar(ctx: Context, options: Options) -> list[Input]:
 
 def _build(
     ctx: Context, origins: Sequence[Origin], options: Options, selection: Selection, payload: Path, rejects: Path
-) -> tuple[Written, Report]:
+) -> tuple[Shaped, Report]:
     """The table, and what there was; what is selected is written from the whole table."""
     try:
         from mlops_cli.steps import ingest_image_build, ingest_image_select
@@ -150,17 +150,17 @@ def _build(
             raise
         raise MissingExtra.of("Pillow" if error.name == "PIL" else error.name or "a library", "images") from None
     with ingest_files.scratch() as scratch:
-        most = selection.limit if selection.sql is None else None
-        narrowed = bool(selection.sql or selection.columns)
+        most = selection.limit if selection.sql is None and not selection.dedupe else None
+        narrowed = selection.shapes
         whole = payload.parent / "whole" if narrowed else payload
         whole.mkdir(exist_ok=True)
         report = ingest_image_build.build(ctx, origins, options, most, whole, rejects, scratch)
         if not report.images:
             raise EmptyInput(f"{origins[0].inputs[0].ref}: there are no images")
-        written = ingest_image_select.select(whole, selection if narrowed else None, payload)
-    if narrowed and not written.rows:
+        shaped = ingest_image_select.select(whole, selection if narrowed else None, scratch, payload)
+    if narrowed and not shaped.written.rows:
         raise EmptyInput("the selection leaves no rows")
-    return written, report
+    return shaped, report
 
 
 def _verdict(report: Report, limit: Limit) -> Verdict:
@@ -189,6 +189,5 @@ def measured(made: Artefact) -> dict[str, Any]:
 def _params(options: Options, selection: Selection) -> dict[str, Any]:
     """What decides the result besides the images."""
     label = "file" if options.sidecar else options.label
-    chosen = {"sql": selection.sql, "columns": list(selection.columns), "limit": selection.limit}
     rate = str(options.rate)
-    return {"format": ingest_remote.FORMAT, "label": label, "camera": options.camera, "fps": rate, **chosen}
+    return {"format": ingest_remote.FORMAT, "label": label, "camera": options.camera, "fps": rate, **selection.params}

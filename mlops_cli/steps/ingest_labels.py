@@ -10,6 +10,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from mlops_cli.errors import SchemaMismatch
+from mlops_cli.sources.asked import Asked
 from mlops_cli.sources.image_files import Collection, Entry, Unreadable
 from mlops_cli.steps import ingest_build, ingest_tables
 from mlops_cli.steps.context import Context
@@ -77,7 +78,7 @@ def beside(ctx: Context, collections: Sequence[Collection], scratch: Path, own: 
 
 def _read(ctx: Context, path: Path, name: str, directory: Path) -> pl.DataFrame:
     """The whole table of a sidecar, read as `ingest` reads any table."""
-    origin = Origin(name, [], None, ingest_tables.files([(path, name)], None))
+    origin = Origin(name, [], None, ingest_tables.files([(path, name)], Asked()))
     ingest_build.build(ctx, {TABLE: origin}, Selection(), directory)
     return pl.read_parquet(sorted(directory.glob("*.parquet")), glob=False)
 

@@ -16,7 +16,7 @@ from mlops_cli.errors import MissingExtra, WrongKind
 from mlops_cli.sources import image_files, remote
 from mlops_cli.sources.image_files import VIDEOS, Collection, Entry, Kind, Opener, suffix
 from mlops_cli.sources.remote import Remote
-from mlops_cli.steps import ingest_files, ingest_remote
+from mlops_cli.steps import ingest_files, ingest_places, ingest_remote
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.ingest_remote import FORMAT, Looked
 from mlops_cli.store import artefact, manifest
@@ -70,6 +70,9 @@ def _named(ctx: Context, name: str, format: str | None) -> Iterator[Named]:
         yield Named(logs.redact(name), "table" if looked.objects else "remote", looked=looked)
         return
     name = ingest_files.local(name)
+    if ingest_places.place(name):
+        yield Named(name, "table")
+        return
     if Path(name).is_dir():
         # Of an artefact `ingest_files.expand` says that it is not ingested again.
         yield Named(name, "table" if artefact.is_artefact(Path(name)) else "directory", Path(name))

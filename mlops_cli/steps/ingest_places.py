@@ -8,10 +8,12 @@ from pathlib import Path
 
 from mlops_cli import extensions, logs
 from mlops_cli.errors import InputUnusable, Missing, Usage
+from mlops_cli.sources import lake_names
 
 _MAGIC = {"sqlite": (0, b"SQLite format 3\0"), "duckdb": (8, b"DUCK")}
 """Database files: where which bytes are."""
 
+_LAKES = ("delta", "iceberg")
 _HINT = "PGPASSWORD, ~/.pgpass, a service file, or @FILE that holds the URL: mlops ingest @db.url --query …"
 _SECRET = re.compile(r"(?i)[?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=[^&]")
 
@@ -31,6 +33,9 @@ def place(name: str) -> Place | None:
     found = _of_url(name, hidden=False)
     if found:
         return found
+    lake = lake_names.kind(name)
+    if lake:
+        return Place(lake, name)
     path = Path(name)
     if path.is_file():
         with path.open("rb") as file:
@@ -50,6 +55,9 @@ def lasting(name: str) -> str:
 def _of_url(url: str, *, hidden: bool) -> Place | None:
     """The place of a URL whose scheme is known."""
     scheme, there, rest = url.partition("://")
+    scheme = scheme.partition("+")[0]
+    if there and scheme in _LAKES:
+        return Place(scheme, url)  # `lake_names` says what is wrong with it
     if not there or scheme not in extensions.PLACES:
         if hidden:
             raise Usage(

@@ -1,38 +1,33 @@
-"""Make a selection of a table: the answer to a query, columns, the first rows."""
+"""The answer to a query in SQL, its rows in one order."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import polars as pl
-from polars.exceptions import ColumnNotFoundError, PanicException, PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from mlops_cli.errors import UnknownColumn, Usage
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps.selection import TABLE, Selection
+from mlops_cli.steps.column_names import near
 
 _UNORDERED = re.compile(r"maintain_order: false|\bJOIN\b|\bSORT BY\b")
+_PRODUCT = re.compile(r"\bcross\s+join\b", re.IGNORECASE)
+_JOINS = re.compile(r"\bjoin\b|\bfrom\b[^()]*,", re.IGNORECASE)
+_ABSENT = re.compile(r"""(?:unable to find column "|no column named ')([^"']*)""")
 _WORDS = re.compile(
     r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/|[();]|\border\s+by\b|\b(?:limit|offset|fetch)\b""",
     re.IGNORECASE | re.DOTALL,
 )
 
 
-def select(frames: Mapping[str, pl.LazyFrame], wanted: Selection) -> pl.LazyFrame:
-    """One table of those that are there by name: the only one, or the answer to a query of them.
+def answer(frames: Mapping[str, pl.LazyFrame], sql: str | None) -> pl.LazyFrame:
+    """One table of those that are there by name: the only one without a query, or the answer to a query of them.
 
     Errors: Usage for a query that cannot be run, UnknownColumn.
     """
-    frame = next(iter(frames.values())) if wanted.sql is None else _queried(frames, wanted.sql)
-    if wanted.columns:
-        there = frame.collect_schema().names()
-        for name in wanted.columns:
-            if name not in there:
-                raise UnknownColumn(f"--columns: there is no column {name!r}", _near(name, there))
-        frame = frame.select([exactly(name) for name in wanted.columns])
-    return frame if wanted.limit is None else frame.head(wanted.limit)
+    return next(iter(frames.values())) if sql is None else _queried(frames, sql)
 
 
 def _queried(frames: Mapping[str, pl.LazyFrame], sql: str) -> pl.LazyFrame:
@@ -51,16 +46,29 @@ def _queried(frames: Mapping[str, pl.LazyFrame], sql: str) -> pl.LazyFrame:
             answer.collect_schema()
         elif plain and _UNORDERED.search(answer.explain()):
             answer = answer.sort([exactly(name) for name in plain])
-    except ColumnNotFoundError as error:
-        named = re.search(r'column "([^"]*)"', str(error))
-        name = named[1] if named else ""
-        hint = _near(name, [column for frame in frames.values() for column in frame.collect_schema().names()])
-        raise UnknownColumn(f"--sql: there is no column {name!r}", hint) from None
     except (PolarsError, PanicException, OSError) as error:
+        absent = _ABSENT.search(str(error))
+        if absent:
+            columns = [column for frame in frames.values() for column in frame.collect_schema().names()]
+            raise UnknownColumn(f"--sql: there is no column {absent[1]!r}", near(absent[1], columns)) from None
         what = str(error).splitlines()[0][:200]
-        called = f"the table is called {TABLE}" if list(frames) == [TABLE] else "the tables are " + ", ".join(frames)
-        raise Usage(f"--sql: {what}", f"{called}; the dialect is that of polars") from None
+        raise Usage(f"--sql: {what}", f"{_called(frames)}; the dialect is that of polars") from None
+    _refuse_products(answer, sql)
     return answer
+
+
+def _called(frames: Mapping[str, pl.LazyFrame]) -> str:
+    """The names of the tables, for a hint."""
+    return "the table is called " + next(iter(frames)) if len(frames) == 1 else "the tables are " + ", ".join(frames)
+
+
+def _refuse_products(answer: pl.LazyFrame, sql: str) -> None:
+    """Usage for a query that pairs every row of one table with every row of another without saying so."""
+    if _PRODUCT.search(sql) or not _JOINS.search(sql):
+        return
+    if "CROSS JOIN" in answer.explain():
+        hint = "join … using (key), or on a.key = b.key; cross join, when it is meant"
+        raise Usage("--sql pairs every row of one table with every row of another", hint)
 
 
 def _end_of_order(sql: str) -> int | None:
@@ -75,10 +83,3 @@ def _end_of_order(sql: str) -> int | None:
         elif depth == 0 and ordered and (text in ("limit", "offset", "fetch", ";") or text.startswith(("--", "/*"))):
             place = min(place, word.start())
     return place if ordered else None
-
-
-def _near(name: str, there: Iterable[str]) -> str:
-    """The column that may have been meant, or those that there are."""
-    names = list(there)
-    near = difflib.get_close_matches(name, names, 1)
-    return f"did you mean {near[0]}?" if near else "there are: " + ", ".join(names[:30])

@@ -14,9 +14,11 @@ from mlops_cli.errors import Usage, WrongKind
 from mlops_cli.sources import remote
 from mlops_cli.sources.asked import Asked
 from mlops_cli.sources.remote import Remote
-from mlops_cli.steps import ingest_files, ingest_places, ingest_remote
+from mlops_cli.steps import ingest_files, ingest_places, ingest_remote, references
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.ingest_places import Place
+from mlops_cli.steps.references import Given
+from mlops_cli.store import artefact, manifest
 from mlops_cli.store.manifest import Input
 
 if TYPE_CHECKING:
@@ -49,19 +51,24 @@ class Origin:
     opener: Opener
 
 
-def origin(ctx: Context, names: Sequence[str], asked: Asked) -> Origin:
-    """The table that names mean together. Errors: Missing, WrongKind, Usage for what does not go together."""
+def origin(ctx: Context, names: Sequence[str], asked: Asked, *, datasets: bool = False) -> Origin:
+    """The table that names mean together; with `datasets` an artefact, or what a registered name was made from, too.
+
+    Errors: Missing, WrongKind, Usage for what does not go together.
+    """
     places = [ingest_places.place(name) for name in names]
     if not any(places):
         if asked.query is not None:
             raise Usage("--query asks a database, and this is none", "--sql 'select … from data' for everything else")
+        if datasets and len(names) == 1 and _is_reference(names[0]):
+            return _of_artefact(ctx, names[0])
         return _of_files(ctx, _sources(ctx, names, asked.format), asked)
     if len(names) > 1:
         hint = "give it alone, or several with --input NAME=SOURCE"
         raise Usage(f"{_shown(names, places)} is a table of its own", hint)
     (place,) = places
     assert place is not None
-    return _of_place(place, asked)
+    return _of_place(ctx, place, asked)
 
 
 def _shown(names: Sequence[str], places: Sequence[Place | None]) -> str:
@@ -69,9 +76,35 @@ def _shown(names: Sequence[str], places: Sequence[Place | None]) -> str:
     return next(logs.redact(name) for name, place in zip(names, places, strict=True) if place)
 
 
-def _of_place(place: Place, asked: Asked) -> Origin:
+def _is_reference(name: str) -> bool:
+    """Whether a name means an artefact, or has the form of a registered name and is no file."""
+    path = Path(name)
+    if artefact.is_artefact(path) or path.name == manifest.NAME:
+        return True
+    return not path.exists() and references.registered(name) is not None
+
+
+def _of_artefact(ctx: Context, name: str) -> Origin:
+    """The table of an artefact, which lineage has by its id."""
+    found = references.resolve(ctx, Given(name), "dataset", "predictions")
+
+    @contextmanager
+    def opened(scratch: Path, narrowed: bool) -> Iterator[Opened]:
+        del scratch, narrowed
+        from mlops_cli.sources.base import Scanned
+        from mlops_cli.steps import tables
+
+        table = tables.from_artefact(found.artefact, found.input)
+        yield Opened(Scanned(table.frame), found.artefact.kind)
+
+    return Origin(name, [found.input], [found.artefact.id], opened)
+
+
+def _of_place(ctx: Context, place: Place, asked: Asked) -> Origin:
     """A table that lies somewhere by a name of its own."""
     found = extensions.load("places", place.kind).find(place.url, asked)
+    for line in found.notes:
+        ctx.note(line)
 
     @contextmanager
     def opened(scratch: Path, narrowed: bool) -> Iterator[Opened]:
@@ -100,6 +133,7 @@ def _objects(ctx: Context, name: str, format: str | None) -> Sequence[Remote]:
 
 def _of_files(ctx: Context, sources: Sequence[Path | Remote], asked: Asked) -> Origin:
     """Files and objects of one format as one table; what is not here is copied when it is opened."""
+    asked.refuse_version()
     digests = iter(_digests(ctx, [one for one in sources if isinstance(one, Path)]))
     known = [next(digests) if isinstance(one, Path) else "" for one in sources]
     keys = [f"sha256:{id}" if isinstance(one, Path) else one.key for one, id in zip(sources, known, strict=True)]
@@ -114,7 +148,7 @@ def _of_files(ctx: Context, sources: Sequence[Path | Remote], asked: Asked) -> O
             for one, digest in zip(sources, known, strict=True)
         ]
         here = [(path, name) for (path, _), name in zip(found, names, strict=True)]
-        with files(here, asked.format)(scratch, narrowed) as table:
+        with files(here, asked)(scratch, narrowed) as table:
             yield replace(table, settled=lambda: _inputs(sources, [digest for _, digest in found]))
 
     key = None if None in keys else [keys, asked.format]
@@ -131,7 +165,7 @@ def _inputs(sources: Sequence[Path | Remote], digests: Sequence[str]) -> list[In
     ]
 
 
-def files(named: Sequence[tuple[Path, str]], format: str | None) -> Opener:
+def files(named: Sequence[tuple[Path, str]], asked: Asked) -> Opener:
     """How files (where they are, what they are called) are opened."""
 
     @contextmanager
@@ -139,8 +173,8 @@ def files(named: Sequence[tuple[Path, str]], format: str | None) -> Opener:
         from mlops_cli.sources.base import File
         from mlops_cli.steps import reading
 
-        prepared = reading.prepare([File(path, name) for path, name in named], format, scratch)
-        yield Opened(prepared.scan(scratch, narrowed=narrowed), prepared.format)
+        prepared = reading.prepare([File(path, name) for path, name in named], asked.format, scratch)
+        yield Opened(prepared.scan(scratch, narrowed=narrowed, texts=asked.texts), prepared.format)
 
     return opened
 

@@ -32,9 +32,9 @@ class Prepared:
     format: str
     source: Source
 
-    def scan(self, scratch: Path, *, narrowed: bool) -> Scanned:
+    def scan(self, scratch: Path, *, narrowed: bool, texts: tuple[str, ...] = ()) -> Scanned:
         """The files as one table."""
-        return self.source.scan(self.files, Options(scratch, narrowed))
+        return self.source.scan(self.files, Options(scratch, narrowed, texts))
 
 
 def prepare(files: Sequence[File], format: str | None, scratch: Path) -> Prepared:

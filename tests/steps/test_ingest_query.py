@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 from mlops_cli.errors import UnknownColumn, Usage
-from mlops_cli.steps.ingest_query import _end_of_order, select
+from mlops_cli.steps import ingest_query
+from mlops_cli.steps.ingest_query import _end_of_order
 from mlops_cli.steps.selection import TABLE, Selection
 
 FRAME = pl.DataFrame({"k": [2, 1, 2, 1], "v w": ["b", "d", "a", "c"], "n": [1, 2, 3, 4]})
@@ -13,7 +14,7 @@ FRAME = pl.DataFrame({"k": [2, 1, 2, 1], "v w": ["b", "d", "a", "c"], "n": [1, 2
 def answer(sql: str, frame: pl.DataFrame = FRAME) -> list[tuple]:
     selection = Selection(sql)
     selection.check()
-    return select({TABLE: frame.lazy()}, selection).collect(engine="streaming").rows()
+    return ingest_query.answer({TABLE: frame.lazy()}, sql).collect(engine="streaming").rows()
 
 
 @pytest.mark.parametrize(
