@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from mlops_cli.commands import _options, _pipe
+from mlops_cli.commands import _validate_flags as flags
 from mlops_cli.errors import Usage
 
 
 def main(
-    data: _options.Data = None,
-    schema: Annotated[
-        str | None, typer.Option("--schema", metavar="FILE", help="The rules, YAML in pandera's form.")
-    ] = None,
-    infer: Annotated[
-        bool, typer.Option("--infer", help="Print rules that this data passes, and do nothing else.")
-    ] = False,
+    data: flags.Data = None,
+    schema: flags.Schema = None,
+    infer: flags.Infer = False,
+    tolerance: flags.Tolerance = None,
+    json_schema: flags.JsonSchema = False,
     reject: _options.Reject = None,
-    max_bad: Annotated[
-        str,
-        typer.Option(
-            "--max-bad", metavar="LIMIT", help="How many may fail: a share (0.01, 1%) or a number of rows (20)."
-        ),
-    ] = "0",
+    max_bad: flags.MaxBad = "0",
+    against: flags.Against = None,
+    max_drift: flags.MaxDrift = None,
+    now: flags.Now = None,
     out: _options.TableOut = None,
     json: _options.Json = False,
     quiet: _options.Quiet = False,
@@ -41,24 +34,33 @@ def main(
     mlops validate flights.csv --infer > flights.schema.yaml
     mlops validate flights.csv --schema flights.schema.yaml --reject bad.parquet --max-bad 0.1%
     mlops ingest flights.csv | mlops validate --schema flights.schema.yaml | mlops split
+    mlops validate today.parquet --against flights@production --max-drift 0.2
 
-    Exit codes: 0 passed, 1 more rows failed than --max-bad allows, 4 the rules or the data cannot be used: an unknown
-    key, a column that is absent or of another type.
+    Exit codes: 0 passed, 1 more rows failed than --max-bad allows, or the table as a whole is not as it should be,
+    3 --max-drift cannot be decided with so few rows, 4 the rules or the data cannot be used.
     """
     with _pipe.session("validate", json=json, quiet=quiet, verbose=verbose, force=force, registry=registry) as session:
-        from mlops_cli.steps import validate
+        if json_schema:
+            from mlops_cli.steps.rules import json_schema as described
+
+            session.print(described.text())
+            return
+        from mlops_cli.steps import validate, validate_infer
 
         if infer:
-            if schema or reject or out:
-                raise Usage(
-                    "--infer prints rules and goes with no other flag", "mlops validate DATA --infer > rules.yaml"
-                )
-            session.print(validate.infer(session.context, session.given(data)))
+            if schema or reject or out or against:
+                hint = "mlops validate DATA --infer > rules.yaml"
+                raise Usage("--infer prints rules and goes with no other flag but --tolerance", hint)
+            tables = [session.given(name) for name in data] if data else [session.given(None)]
+            session.print(validate_infer.infer(session.context, tables, tolerance))
             return
-        options = validate.Options(schema=schema, max_bad=max_bad)
+        if len(data or ()) > 1:
+            raise Usage(f"{len(data or ())} tables are too many", "one at a time; --infer takes several")
+        given = session.given(data[0] if data else None)
+        options = validate.Options(schema, max_bad, against, max_drift, now)
         if session.streaming(out):
             from mlops_cli.steps import validate_stream
 
-            session.stream(validate_stream.stream(session.context, session.given(data), options, reject))
+            session.stream(validate_stream.stream(session.context, given, options, reject))
             return
-        session.finish(validate.run(session.context, session.given(data), options, session.output(out, reject)))
+        session.finish(validate.run(session.context, given, options, session.output(out, reject)))

@@ -92,7 +92,7 @@ start = time.perf_counter(), time.process_time()
 if what == "checks":
     frame = pl.scan_parquet(sorted(Path(data).glob("*.parquet")))
     made = validate.plan_for(read.load(Path(rules)), frame.collect_schema(), "the table")
-    failures = made.failures(made.twice(frame))
+    failures = made.failures(made.bad_values(frame))
     frame.select(validate_rows.counts(failures)).collect(engine="streaming").row(0)
 else:
     context = Context(force=True, workspace=Workspace(Path(home)))

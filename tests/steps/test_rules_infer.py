@@ -41,10 +41,10 @@ TYPES = [
 
 def broken(frame: pl.DataFrame, folder: Path) -> list[str]:
     path = folder / "inferred.yaml"
-    path.write_text(infer.infer(frame.lazy(), "the table"))
+    path.write_text(infer.infer({"the table": frame.lazy()}))
     bound = resolve.resolve(read.load(path), frame.schema, "the table")
     made = plan.build(bound)
-    failures = made.failures(made.twice(frame.lazy()))
+    failures = made.failures(made.bad_values(frame.lazy()))
     return [rule.label for rule, fail in failures if frame.select(fail.sum()).item()]
 
 
@@ -78,7 +78,7 @@ def test_what_is_inferred(tmp_path: Path) -> None:
             "_errors": ["an earlier reason"] * 30,
         }
     )
-    text = infer.infer(frame.lazy(), "x.csv")
+    text = infer.infer({"x.csv": frame.lazy()})
     assert text.startswith("# Inferred from 30 rows")
     assert yaml.safe_load(text) == {
         "schema_type": "polars_dataframe",
@@ -90,7 +90,12 @@ def test_what_is_inferred(tmp_path: Path) -> None:
                 "checks": {"in_range": {"min_value": 0.5, "max_value": 1e300}},
             },
             "nan": {"dtype": "float64", "nullable": True, "checks": {"greater_than_or_equal_to": 1.0}},
-            "few": {"dtype": "string", "nullable": False, "checks": {"isin": ["2013-01-01", "NO", "yes"]}},
+            "few": {
+                "dtype": "string",
+                "nullable": False,
+                "description": "3 values seen in 30 rows",
+                "checks": {"isin": ["2013-01-01", "NO", "yes"]},
+            },
             "many": {"dtype": "string", "nullable": False},
             "when": {"dtype": "Datetime(time_unit='us', time_zone='UTC')", "nullable": False},
             "price": {"dtype": "Decimal(precision=38, scale=2)", "nullable": False},
@@ -103,4 +108,4 @@ def test_what_is_inferred(tmp_path: Path) -> None:
 
 def test_no_rows_no_rules() -> None:
     with pytest.raises(EmptyInput):
-        infer.infer(pl.LazyFrame({"a": []}), "x.csv")
+        infer.infer({"x.csv": pl.LazyFrame({"a": []})})

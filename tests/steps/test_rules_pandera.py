@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import warnings
 from typing import Any
+from unittest import mock
 
 import pandera.errors
 import polars as pl
@@ -12,7 +13,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlops_cli.steps.rules import labels, plan, read, resolve, schema
+from mlops_cli.steps.rules import contradictions, labels, plan, read, resolve, schema
 
 ROWS = 40
 NOW = datetime.datetime(2013, 1, 1)
@@ -87,7 +88,7 @@ def rules(draw: st.DrawFn) -> dict[str, Any]:
 def ours(frame: pl.DataFrame, bound: resolve.Resolved) -> set[tuple[str, str, int]]:
     """(column, check, row) of all failures, by expressions over a lazy frame."""
     made = plan.build(bound)
-    found = made.failures(made.twice(frame.lazy()))
+    found = made.failures(made.bad_values(frame.lazy()))
     marks = frame.lazy().select([fail.alias(str(number)) for number, (_, fail) in enumerate(found)]).collect()
     broken = set()
     for number, (rule, _) in enumerate(found):
@@ -124,5 +125,7 @@ CALLED = {"not_nullable": "not_nullable", "field_uniqueness": "unique", "multipl
 @given(tables(), rules())
 def test_same_rows_as_eager_pandera(frame: pl.DataFrame, given_rules: dict[str, Any]) -> None:
     text = yaml.safe_dump(given_rules, allow_unicode=True)
-    bound = resolve.resolve(read.parse(yaml.safe_load(text), "rules.yaml"), frame.schema, "the table")
+    with mock.patch.object(contradictions, "check"):  # rules that no row can keep are refused, but executed they agree
+        read_rules = read.parse(yaml.safe_load(text), "rules.yaml")
+    bound = resolve.resolve(read_rules, frame.schema, "the table")
     assert ours(frame, bound) == theirs(frame, bound)

@@ -1,8 +1,10 @@
-"""Rules from data: what every row of a table has in common, as YAML that the same table passes."""
+"""Rules from data: what all rows of one or several tables have in common, as YAML that the same tables pass."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -10,7 +12,7 @@ import polars as pl
 from mlops_cli.errors import EmptyInput
 from mlops_cli.models.kinds import IMAGES
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps.rules import yaml_text
+from mlops_cli.steps.rules import tolerance, yaml_text
 from mlops_cli.steps.rules.resolve import ERRORS
 from mlops_cli.steps.rules.types import family_of
 
@@ -18,25 +20,67 @@ LEVELS = 20  # more distinct texts than this are not a closed set
 ROWS_PER_LEVEL = 5  # neither is a set whose members have hardly been seen
 
 
-def infer(frame: pl.LazyFrame, name: str) -> str:
-    """YAML rules that the table passes: types, whether values are missing, the range of numbers, small sets of texts.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one column was in one table; `levels` are its texts where they are few."""
 
-    Two passes in constant memory. Neither uniqueness nor a range of times is inferred: the next day's data would break
-    them. EmptyInput without a row.
+    dtype: pl.DataType
+    rows: int
+    missing: int
+    nans: int
+    low: int | float | None
+    high: int | float | None
+    levels: list[str] | None
+
+
+def infer(tables: Mapping[str, pl.LazyFrame], times: float | None = None) -> str:
+    """YAML rules that the tables pass: types, whether values are missing, the range of numbers, small sets of texts.
+
+    `tables` are frames by name; `times` widens ranges (see `tolerance`), by default not at all for one table, and by
+    once the spread between several. Of several tables it also gives the number of rows and shares of missing values.
+    Two passes a table in constant memory. Neither uniqueness nor a range of times is inferred: the next day's data
+    would break them. EmptyInput for a table without a row.
     """
+    times = times if times is not None else float(len(tables) > 1)
+    seen = [_table(frame, name) for name, frame in tables.items()]
+    names = list(dict.fromkeys(name for one in seen for name in one))
+    there = {name: [one[name] for one in seen if name in one] for name in names}
+    columns = {_spelt(name): _column(found, len(seen), times) for name, found in there.items()}
+    rules: dict[str, Any] = {"schema_type": "polars_dataframe", "columns": columns}
+    rows = [next(iter(one.values())).rows for one in seen]
+    if len(seen) > 1:
+        rules["dataset"] = _dataset(there, rows, times)
+    return f"# {_said(rows, times)}\n{yaml_text.written(rules)}"
+
+
+def _said(rows: Sequence[int], times: float) -> str:
+    what = "ranges and sets are what was seen"
+    if times:
+        what = f"sets are what was seen, ranges are wider by {times:g} times the spread"
+    of = f"{rows[0]} rows" if len(rows) == 1 else f"{len(rows)} tables of {min(rows)} to {max(rows)} rows"
+    return f"Inferred from {of}: {what}. Make them what is meant."
+
+
+def _table(frame: pl.LazyFrame, name: str) -> dict[str, Seen]:
+    """What each column of one table is."""
     schema = {column: dtype for column, dtype in frame.collect_schema().items() if column != ERRORS}
     first = frame.select(_sums(schema)).collect(engine="streaming").row(0, named=True)
     rows = first["rows"]
     if rows == 0:
         raise EmptyInput(f"{name} has no rows", "there is nothing to infer rules from")
-    levels = _levels(frame, schema, first, rows)
-    columns = {
-        _spelt(column): _column(number, column, dtype, first, levels)
+    levels = _levels(frame, schema, first)
+    return {
+        column: Seen(
+            dtype,
+            rows,
+            first[f"nulls {number}"] + (first.get(f"nans {number}") or 0),
+            first.get(f"nans {number}") or 0,
+            first.get(f"min {number}"),
+            first.get(f"max {number}"),
+            levels.get(column),
+        )
         for number, (column, dtype) in enumerate(schema.items())
     }
-    rules = {"schema_type": "polars_dataframe", "columns": columns}
-    text = yaml_text.written(rules)
-    return f"# Inferred from {rows} rows: ranges and sets are what was seen. Make them what is meant.\n{text}"
 
 
 def _sums(schema: dict[str, pl.DataType]) -> list[pl.Expr]:
@@ -59,9 +103,7 @@ def _hashes(dtype: pl.DataType, schema: dict[str, pl.DataType]) -> bool:
     return dtype == pl.UInt64 and any(other in IMAGES for other in schema.values())
 
 
-def _levels(
-    frame: pl.LazyFrame, schema: dict[str, pl.DataType], first: dict[str, Any], rows: int
-) -> dict[str, list[str]]:
+def _levels(frame: pl.LazyFrame, schema: dict[str, pl.DataType], first: dict[str, Any]) -> dict[str, list[str]]:
     """The texts of the columns that have few, sorted."""
     few = [
         name
@@ -70,31 +112,79 @@ def _levels(
     ]
     lazy = [frame.select(exactly(name).cast(pl.String).unique().drop_nulls()) for name in few]
     found = [sorted(values.to_series()) for values in pl.collect_all(lazy, engine="streaming")]
-    return {
-        name: values
-        for name, values in zip(few, found, strict=True)
-        if 0 < len(values) <= LEVELS and len(values) * ROWS_PER_LEVEL <= rows
-    }
+    return dict(zip(few, found, strict=True))
 
 
-def _column(
-    number: int, name: str, dtype: pl.DataType, first: dict[str, Any], levels: dict[str, list[str]]
-) -> dict[str, Any]:
-    nans = first.get(f"nans {number}", 0)
+def _column(seen: list[Seen], tables: int, times: float) -> dict[str, Any]:
+    """The rules of one column, from what it was in the tables that have it."""
+    dtype = _common([one.dtype for one in seen])
     column: dict[str, Any] = {}
-    if (kind := _type_name(dtype)) is not None:
+    if dtype is not None and (kind := _type_name(dtype)) is not None:
         column["dtype"] = kind
-    column["nullable"] = bool(first[f"nulls {number}"] or nans)
+    column["nullable"] = any(one.missing for one in seen)
+    if len(seen) < tables:
+        column["required"] = False
+    if dtype is None:
+        return column
+    levels = _set(seen)
+    if levels:
+        column["description"] = _often(levels, seen)
     checks: dict[str, Any] = {}
-    low, high = first.get(f"min {number}"), first.get(f"max {number}")
-    if low is not None and low == low:
+    lows = [one.low for one in seen if one.low is not None and one.low == one.low]
+    highs = [one.high for one in seen if one.high is not None and one.high == one.high]
+    if lows:
+        low, high = tolerance.limits(lows, highs, times, dtype)
         # NaN passes a lower limit and fails an upper one: it is larger than every number
+        nans = any(one.nans for one in seen)
         checks = {"greater_than_or_equal_to": low} if nans else {"in_range": {"min_value": low, "max_value": high}}
-    if name in levels:
-        checks["isin"] = levels[name]
+    if levels:
+        checks["isin"] = levels
     if checks:
         column["checks"] = checks
     return column
+
+
+def _common(dtypes: list[pl.DataType]) -> pl.DataType | None:
+    """The type that all of them fit; None when they are of different kinds."""
+    real = [dtype for dtype in dtypes if dtype != pl.Null] or dtypes[:1]
+    if len(set(real)) == 1:
+        return real[0]
+    families = {family_of(dtype) for dtype in real}
+    if families == {"integer"}:
+        return pl.Int64()
+    if families <= {"integer", "float"}:
+        return pl.Float64()
+    return real[0] if len(families) == 1 and families <= {"string", "date", "time", "duration"} else None
+
+
+def _set(seen: list[Seen]) -> list[str]:
+    """All texts that were seen, sorted, where they are few in every table; else none."""
+    if any(one.levels is None and one.dtype != pl.Null for one in seen):
+        return []
+    values = sorted({level for one in seen for level in one.levels or []})
+    rows = sum(one.rows for one in seen)
+    return values if len(values) <= LEVELS and len(values) * ROWS_PER_LEVEL <= rows else []
+
+
+def _often(levels: list[str], seen: list[Seen]) -> str:
+    """How many values were seen, and how many of them in every table."""
+    rows = sum(one.rows for one in seen)
+    said = f"{len(levels)} values seen in {rows} rows"
+    if len(seen) == 1:
+        return said
+    everywhere = set(levels).intersection(*(one.levels or [] for one in seen))
+    return f"{said}, {len(everywhere)} of them in each of {len(seen)} tables"
+
+
+def _dataset(there: dict[str, list[Seen]], rows: list[int], times: float) -> dict[str, Any]:
+    """What several tables have in common as wholes: how many rows, and how many values are missing."""
+    low, high = tolerance.limits(rows, rows, times, pl.Int64())
+    found: dict[str, Any] = {"rows": {"min_value": max(1, low), "max_value": high}}
+    shares = {name: [one.missing / one.rows for one in seen] for name, seen in there.items()}
+    missing = {name: tolerance.share(values, times) for name, values in shares.items() if 0 < max(values) < 1}
+    if missing:
+        found["null_share"] = missing
+    return found
 
 
 def _type_name(dtype: pl.DataType) -> str | None:

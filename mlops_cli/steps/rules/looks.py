@@ -89,7 +89,7 @@ def near_duplicates(
     images = [name for name, dtype in schema.items() if dtype in IMAGES]
     flag = _flag("near", column)
     label = f"{column}: near_duplicates({distance})"
-    rule = Rule(label, column, "near_duplicates", exactly(flag), shows=images[0] if images else None)
+    rule = Rule(label, column, "near_duplicates", exactly(flag), shows=tuple(images[:1]))
     return NearDuplicates(value, distance, (flag,)), [rule]
 
 

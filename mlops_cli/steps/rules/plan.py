@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
 from mlops_cli.errors import InputUnusable
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps.rules import checks, labels, looks, schema, types, values
+from mlops_cli.steps.rules import checks, dataset, expressions, labels, looks, schema, types, values
 from mlops_cli.steps.rules.resolve import Bound, Resolved
 from mlops_cli.steps.rules.rule import Look, Plan, Rule
 
 
-def build(resolved: Resolved) -> Plan:
-    """The plan for a table; InputUnusable when a check does not go with the type of its column."""
+def build(resolved: Resolved, known: dataset.Known | None = None) -> Plan:
+    """The plan for a table; InputUnusable when a check does not go with the type of its column.
+
+    `known` are the tables that foreign keys point to.
+    """
     pandera = schema.build(resolved)
     outputs = {name: exactly(name) for name in resolved.data}
     rules: list[Rule] = []
@@ -28,10 +32,40 @@ def build(resolved: Resolved) -> Plan:
             found.append(look)
             rules.extend(told)
     rules.extend(_table(resolved, pandera, outputs))
+    prepared = _conditions(resolved, outputs, rules)
+    dtypes = _dtypes(resolved)
+    wanted = [rule for rule in resolved.rules.dataset if rule.kind == "foreign_key"]
+    rules.extend(dataset.foreign(resolved.rules, rule, dtypes, known or {}) for rule in wanted)
     rewrites = list(resolved.keeps) != list(resolved.data) or any(
         bound.coerced or bound.absent or bound.rule.default is not None for bound in resolved.columns
     )
-    return Plan(labels.distinct(rules), {name: outputs[name] for name in resolved.keeps}, rewrites, tuple(found))
+    return Plan(
+        labels.distinct(rules),
+        {name: outputs[name] for name in resolved.keeps},
+        rewrites,
+        tuple(found),
+        prepared,
+        dataset.measures(resolved.rules, outputs, dtypes),
+    )
+
+
+def _dtypes(resolved: Resolved) -> dict[str, pl.DataType]:
+    """The types of the columns as they are judged."""
+    return dict(resolved.data) | {bound.name: bound.dtype for bound in resolved.columns}
+
+
+def _conditions(resolved: Resolved, outputs: Mapping[str, pl.Expr], rules: list[Rule]) -> dict[str, pl.Expr]:
+    """Add the rules that are conditions in SQL; the columns that have to be prepared for them."""
+    prepared: dict[str, pl.Expr] = {}
+    columns = {name: (outputs[name], dtype) for name, dtype in _dtypes(resolved).items()}
+    for given in resolved.rules.rows:
+        found = expressions.condition(given, resolved.data, columns, resolved.rules.source)
+        prepared |= found.prepared
+        fail = found.value.cast(pl.Boolean).fill_null(given.ignore_na).not_()
+        label = given.error or given.name or given.expr
+        column = found.columns[0] if len(found.columns) == 1 else None
+        rules.append(Rule(label, column, "expr", fail, given.raise_warning, shows=found.columns, max_bad=given.max_bad))
+    return prepared
 
 
 def _looks(resolved: Resolved, bound: Bound, value: pl.Expr) -> list[tuple[Look, list[Rule]]]:
@@ -43,7 +77,8 @@ def _looks(resolved: Resolved, bound: Bound, value: pl.Expr) -> list[tuple[Look,
     if bound.rule.near_duplicates is not None and not bound.absent:
         bits = bound.rule.near_duplicates
         made.append(looks.near_duplicates(bound.name, value, bits, data, f"{where}.near_duplicates"))
-    return made
+    own: dict[str, Any] = {"warning": bound.rule.warning, "max_bad": bound.rule.max_bad}
+    return [(look, [replace(rule, **own) for rule in rules]) for look, rules in made]
 
 
 def _output(source: str, bound: Bound) -> pl.Expr:
@@ -88,24 +123,24 @@ def _converted(column: pl.Expr, bound: Bound) -> pl.Expr:
 def _column(resolved: Resolved, bound: Bound, column: Any, value: pl.Expr) -> list[Rule]:
     """The rules of one column, from its pandera Column."""
     name, rules = bound.name, []
+    own: dict[str, Any] = {"warning": bound.rule.warning, "max_bad": bound.rule.max_bad}
     if bound.coerced:
         before = exactly(name)
         lost = before.is_not_null() & _converted(before, bound).is_null()
         rules.append(Rule(f"{name}: coerce({column.dtype})", name, "coerce", lost))
     elif bound.type is not None and (outside := _outside(bound, value)) is not None:
-        rules.append(Rule(f"{name}: dtype({str(bound.type.dtype).lower()})", name, "dtype", outside))
+        rules.append(Rule(f"{name}: dtype({str(bound.type.dtype).lower()})", name, "dtype", outside, **own))
     if not column.nullable:
         missing = value.is_null()
         if bound.dtype.is_float():  # as pandera: NaN is a missing value here
             missing = missing | value.is_nan().fill_null(False)
-        rules.append(Rule(f"{name}: not_nullable", name, "not_nullable", missing))
+        rules.append(Rule(f"{name}: not_nullable", name, "not_nullable", missing, **own))
     if column.unique:
-        rules.append(Rule(f"{name}: unique", name, "unique", None, unique=(name,)))
+        rules.append(Rule(f"{name}: unique", name, "unique", None, key=(name,), **own))
     for given, check in zip(bound.rule.checks, column.checks, strict=True):
         fail = _failing(resolved, check, value, bound.dtype)
-        rules.append(
-            Rule(f"{name}: {given.error or labels.called(check)}", name, check.name, fail, warning=check.raise_warning)
-        )
+        label = f"{name}: {given.error or labels.called(check)}"
+        rules.append(Rule(label, name, check.name, fail, warning=check.raise_warning, max_bad=given.max_bad))
     return rules
 
 
@@ -130,8 +165,8 @@ def _table(resolved: Resolved, pandera: Any, outputs: Mapping[str, pl.Expr]) -> 
     """The rules of the whole table: columns that are unique together, and checks that hold for every column."""
     rules = []
     for names in resolved.rules.unique:
-        rules.append(Rule(f"unique({', '.join(names)})", None, "unique", None, unique=names))
-    dtypes = dict(resolved.data) | {bound.name: bound.dtype for bound in resolved.columns}
+        rules.append(Rule(f"unique({', '.join(names)})", None, "unique", None, key=names))
+    dtypes = _dtypes(resolved)
     for given, whole in zip(resolved.rules.checks, pandera.checks, strict=True):
         fails = []
         for name in resolved.keeps:
@@ -145,6 +180,7 @@ def _table(resolved: Resolved, pandera: Any, outputs: Mapping[str, pl.Expr]) -> 
                 whole.name,
                 any_fails,
                 warning=whole.raise_warning,
+                max_bad=given.max_bad,
             )
         )
     return rules

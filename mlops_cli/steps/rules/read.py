@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
 from mlops_cli.errors import InputUnusable
 from mlops_cli.steps import near
-from mlops_cli.steps.rules import types, yaml_text
+from mlops_cli.steps.rules import contradictions, read_table, types, words, yaml_text
 from mlops_cli.steps.rules.form import (
     ALIASES,
     CHECK_OPTIONS,
@@ -22,15 +20,6 @@ from mlops_cli.steps.rules.form import (
     Rules,
 )
 
-# Words of pandera that are about something else than the rows of a table.
-_NOT_HERE = {
-    "unique_values_eq": "it is about a whole column, not about a row; isin says which values are allowed",
-    "multiindex": "a table here has no index",
-    "groupby": "checks here are made row by row",
-    "groups": "checks here are made row by row",
-    "parsers": "validate changes nothing but types (coerce) and missing values (default)",
-    "on_missing_columns": "an absent column is an error, or nothing with required: false",
-}
 _TEXTS = ("name", "title", "description", "version", "api", "dataframe_library")
 
 
@@ -47,22 +36,26 @@ def parse(data: Any, source: str) -> Rules:
     """The rules in `data`, what YAML gives for a file called `source`."""
     if data is None:
         raise InputUnusable(f"{source}: the rules file is empty", "mlops validate --infer DATA writes one")
-    table = _mapping(data, source, "the file")
-    _only(table, TABLE_KEYS, source, "")
+    table = words.mapping(data, source, "the file")
+    words.only(table, TABLE_KEYS, source, "")
     _table_kind(table, source)
-    columns = _mapping(table.get("columns") or {}, source, "columns")
-    return Rules(
+    columns = words.mapping(table.get("columns") or {}, source, "columns")
+    rules = Rules(
         source=source,
         columns=tuple(_column(name, keys, source) for name, keys in columns.items()),
         checks=_checks(table.get("checks"), source, "checks"),
         dtype=_dtype(table.get("dtype"), source, "dtype"),
-        coerce=_flag(table, "coerce", False, source, ""),
+        coerce=words.flag(table, "coerce", False, source, ""),
         strict=_strict(table.get("strict"), source),
-        ordered=_flag(table, "ordered", False, source, ""),
+        ordered=words.flag(table, "ordered", False, source, ""),
         unique=_unique(table.get("unique"), source),
-        add_missing_columns=_flag(table, "add_missing_columns", False, source, ""),
+        add_missing_columns=words.flag(table, "add_missing_columns", False, source, ""),
         name=table.get("name"),
+        rows=read_table.expressions(table.get("rules"), source),
+        dataset=read_table.dataset(table.get("dataset"), source),
     )
+    contradictions.check(rules)
+    return rules
 
 
 def _table_kind(table: dict[str, Any], source: str) -> None:
@@ -70,40 +63,48 @@ def _table_kind(table: dict[str, Any], source: str) -> None:
     if kind not in ("dataframe", "polars_dataframe"):
         raise InputUnusable(f"{source}: schema_type: {kind!r} is not a table", "use schema_type: dataframe")
     if table.get("index") is not None:
-        raise InputUnusable(f"{source}: index: {_NOT_HERE['multiindex']}", "make it a column")
+        raise InputUnusable(f"{source}: index: {words.NOT_HERE['multiindex']}", "make it a column")
     _duplicates_all(table, source, "")
     for key in ("unique_column_names", "drop_invalid_rows"):
-        _flag(table, key, False, source, "")
+        words.flag(table, key, False, source, "")
     for key in _TEXTS:
-        _text(table, key, source, "")
+        words.text(table, key, source, "")
 
 
 def _column(name: Any, keys: Any, source: str) -> ColumnRule:
     if not isinstance(name, str):
         raise InputUnusable(f"{source}: columns: the name {name!r} is not text", "put it in quotes")
     where = f"columns.{name}"
-    column = _mapping(keys or {}, source, where)
+    column = words.mapping(keys or {}, source, where)
     flat = {key: value for key, value in column.items() if ALIASES.get(key, key) in CHECKS}
-    _only({key: value for key, value in column.items() if key not in flat}, (*COLUMN_KEYS, *CHECKS), source, where)
+    words.only({key: value for key, value in column.items() if key not in flat}, (*COLUMN_KEYS, *CHECKS), source, where)
     _duplicates_all(column, source, where)
-    _flag(column, "drop_invalid_rows", False, source, where)
+    words.flag(column, "drop_invalid_rows", False, source, where)
     for key in ("name", "title", "description"):
-        _text(column, key, source, where)
+        words.text(column, key, source, where)
     default = column.get("default")
     if default is not None and not isinstance(default, bool | int | float | str):
         raise InputUnusable(f"{source}: {where}.default: {default!r} is not a single value")
+    warning = words.warns(column, False, source, where)
+    max_bad = words.limit(column, None, source, where)
+    given = (
+        *_checks(column.get("checks"), source, f"{where}.checks", warning, max_bad),
+        *_checks(flat or None, source, where, warning, max_bad),
+    )
     return ColumnRule(
         name=name,
         dtype=_dtype(column.get("dtype"), source, f"{where}.dtype"),
-        nullable=_flag(column, "nullable", False, source, where),
-        unique=_flag(column, "unique", False, source, where),
-        coerce=_flag(column, "coerce", False, source, where),
-        required=_flag(column, "required", True, source, where),
-        regex=_flag(column, "regex", False, source, where) or (name.startswith("^") and name.endswith("$")),
+        nullable=words.flag(column, "nullable", False, source, where),
+        unique=words.flag(column, "unique", False, source, where),
+        coerce=words.flag(column, "coerce", False, source, where),
+        required=words.flag(column, "required", True, source, where),
+        regex=words.flag(column, "regex", False, source, where) or (name.startswith("^") and name.endswith("$")),
         default=default,
-        decodes=_flag(column, "decodes", False, source, where),
+        decodes=words.flag(column, "decodes", False, source, where),
         near_duplicates=_distance(column.get("near_duplicates"), source, f"{where}.near_duplicates"),
-        checks=(*_checks(column.get("checks"), source, f"{where}.checks"), *_checks(flat or None, source, where)),
+        warning=warning,
+        max_bad=max_bad,
+        checks=given,
     )
 
 
@@ -112,42 +113,48 @@ def _distance(value: Any, source: str, where: str) -> int | None:
     if value is None or isinstance(value, bool):
         return near.DISTANCE if value else None
     if not isinstance(value, int) or not 0 <= value <= near.MOST:
-        raise InputUnusable(f"{source}: {where}: {_short(value)} is neither true nor 0 to {near.MOST} bits")
+        raise InputUnusable(f"{source}: {where}: {words.short(value)} is neither true nor 0 to {near.MOST} bits")
     return value
 
 
-def _checks(given: Any, source: str, where: str) -> tuple[CheckRule, ...]:
-    """Checks in any of pandera's three spellings: {name: value}, {name: {arguments}}, [{arguments, options}]."""
+def _checks(
+    given: Any, source: str, where: str, warning: bool = False, max_bad: str | None = None
+) -> tuple[CheckRule, ...]:
+    """Checks in any of pandera's three spellings: {name: value}, {name: {arguments}}, [{arguments, options}].
+
+    `warning` and `max_bad` are those of the column, for checks that do not say their own.
+    """
     if given is None:
         return ()
     if isinstance(given, dict):
-        return tuple(_check(name, value, source, f"{where}.{name}") for name, value in given.items())
+        return tuple(_check(name, value, source, f"{where}.{name}", warning, max_bad) for name, value in given.items())
     if not isinstance(given, list):
-        raise InputUnusable(f"{source}: {where}: {_short(given)} is not a mapping of checks")
+        raise InputUnusable(f"{source}: {where}: {words.short(given)} is not a mapping of checks")
     found = []
     for number, entry in enumerate(given):
-        item = dict(_mapping(entry, source, f"{where}[{number}]"))
-        options = dict(_mapping(item.pop("options", None) or {}, source, f"{where}[{number}].options"))
+        item = dict(words.mapping(entry, source, f"{where}[{number}]"))
+        options = dict(words.mapping(item.pop("options", None) or {}, source, f"{where}[{number}].options"))
         name = options.pop("check_name", None)
         if name is None:
             raise InputUnusable(f"{source}: {where}[{number}]: options.check_name is missing")
-        found.append(_check(name, {**item, "options": options}, source, f"{where}[{number}]"))
+        found.append(_check(name, {**item, "options": options}, source, f"{where}[{number}]", warning, max_bad))
     return tuple(found)
 
 
-def _check(spelt: Any, value: Any, source: str, where: str) -> CheckRule:
+def _check(spelt: Any, value: Any, source: str, where: str, warning: bool, max_bad: str | None) -> CheckRule:
     name = ALIASES.get(str(spelt), str(spelt))
     if name not in CHECKS:
-        raise InputUnusable(f"{source}: {where}: {_unknown('check', str(spelt))}", _close(str(spelt), CHECKS))
+        raise InputUnusable(f"{source}: {where}: {words.unknown('check', str(spelt))}", words.close(str(spelt), CHECKS))
     arguments, options = _arguments(name, value, source, where)
     _options_ok(options, source, where)
     return CheckRule(
         name=name,
         arguments=arguments,
         where=where,
-        ignore_na=_flag(options, "ignore_na", True, source, where),
-        raise_warning=_flag(options, "raise_warning", False, source, where),
-        error=_text(options, "error", source, where),
+        ignore_na=words.flag(options, "ignore_na", True, source, where),
+        raise_warning=words.warns(options, warning, source, where),
+        error=words.text(options, "error", source, where),
+        max_bad=words.limit(options, max_bad, source, where),
     )
 
 
@@ -157,14 +164,14 @@ def _arguments(name: str, value: Any, source: str, where: str) -> tuple[dict[str
     if not isinstance(value, dict):
         if len(names) == 1 or (name == "str_length" and isinstance(value, int)):
             return {names[0] if len(names) == 1 else "exact_value": value}, {}
-        raise InputUnusable(f"{source}: {where}: {_short(value)} is not enough", f"it takes {', '.join(names)}")
+        raise InputUnusable(f"{source}: {where}: {words.short(value)} is not enough", f"it takes {', '.join(names)}")
     given = dict(value)
-    options = dict(_mapping(given.pop("options", None) or {}, source, f"{where}.options"))
+    options = dict(words.mapping(given.pop("options", None) or {}, source, f"{where}.options"))
     options.pop("check_name", None)
     options.update({key: given.pop(key) for key in CHECK_OPTIONS if key in given})
     if VALUE in given and VALUE not in names and len(given) == 1:
         given = {"exact_value" if name == "str_length" else names[0]: given[VALUE]}
-    _only(given, names, source, where)
+    words.only(given, names, source, where)
     optional = {"include_min", "include_max"} if name == "in_range" else set(names) if len(names) > 1 else set()
     if missing := [key for key in names if key not in given and key not in optional]:
         raise InputUnusable(f"{source}: {where}: {missing[0]} is missing")
@@ -172,59 +179,19 @@ def _arguments(name: str, value: Any, source: str, where: str) -> tuple[dict[str
 
 
 def _options_ok(options: dict[str, Any], source: str, where: str) -> None:
-    _only(options, CHECK_OPTIONS, source, where)
+    words.only(options, CHECK_OPTIONS, source, where)
     for key in ("name", "title", "description"):
-        _text(options, key, source, where)
+        words.text(options, key, source, where)
     limit = options.get("n_failure_cases")
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool)):
-        raise InputUnusable(f"{source}: {where}.n_failure_cases: {_short(limit)} is not a number")
-
-
-def _mapping(value: Any, source: str, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InputUnusable(f"{source}: {where}: {_short(value)} is not a mapping", "write key: value lines")
-    return value
-
-
-def _only(given: dict[str, Any], known: Collection[str], source: str, where: str) -> None:
-    for key in given:
-        if key not in known:
-            place = f"{where}.{key}" if where else str(key)
-            raise InputUnusable(f"{source}: {place}: {_unknown('key', str(key))}", _close(str(key), known))
-
-
-def _unknown(what: str, word: str) -> str:
-    return f"not supported: {_NOT_HERE[word]}" if word in _NOT_HERE else f"unknown {what}"
-
-
-def _close(word: str, known: Collection[str]) -> str:
-    if word in _NOT_HERE:
-        return ""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-
-
-def _flag(given: dict[str, Any], key: str, default: bool, source: str, where: str) -> bool:
-    value = given.get(key)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise InputUnusable(f"{source}: {where + '.' if where else ''}{key}: {_short(value)} is not true or false")
-    return value
-
-
-def _text(given: dict[str, Any], key: str, source: str, where: str) -> str | None:
-    value = given.get(key)
-    if isinstance(value, dict | list | bool):
-        raise InputUnusable(f"{source}: {where + '.' if where else ''}{key}: {_short(value)} is not text")
-    return None if value is None else str(value)
+        raise InputUnusable(f"{source}: {where}.n_failure_cases: {words.short(limit)} is not a number")
 
 
 def _dtype(value: Any, source: str, where: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise InputUnusable(f"{source}: {where}: {_short(value)} is not the name of a type", "for instance int64")
+        raise InputUnusable(f"{source}: {where}: {words.short(value)} is not the name of a type", "for instance int64")
     return types.parse(value, f"{source}: {where}").name
 
 
@@ -233,7 +200,7 @@ def _strict(value: Any, source: str) -> bool | Literal["filter"]:
         return bool(value)
     if value == "filter":
         return "filter"
-    raise InputUnusable(f"{source}: strict: {_short(value)} is not true, false or filter")
+    raise InputUnusable(f"{source}: strict: {words.short(value)} is not true, false or filter")
 
 
 def _unique(value: Any, source: str) -> tuple[tuple[str, ...], ...]:
@@ -245,16 +212,11 @@ def _unique(value: Any, source: str) -> tuple[tuple[str, ...], ...]:
     lists = isinstance(sets, list) and all(isinstance(item, list) and item for item in sets)
     if lists and all(isinstance(name, str) for item in sets for name in item):
         return tuple(tuple(item) for item in sets)
-    raise InputUnusable(f"{source}: unique: {_short(value)} is not a list of columns")
+    raise InputUnusable(f"{source}: unique: {words.short(value)} is not a list of columns")
 
 
 def _duplicates_all(given: dict[str, Any], source: str, where: str) -> None:
     value = given.get("report_duplicates", "all")
     if value != "all":
         place = f"{where}.report_duplicates" if where else "report_duplicates"
-        raise InputUnusable(f"{source}: {place}: {_short(value)} is not supported", "every duplicate is reported")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+        raise InputUnusable(f"{source}: {place}: {words.short(value)} is not supported", "every duplicate is reported")
