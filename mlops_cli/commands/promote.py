@@ -15,6 +15,9 @@ def main(
     require: _options.Require = None,
     point: _options.Point = False,
     why: Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kept in the record.")] = "",
+    accept_leaks: Annotated[
+        str, typer.Option("--accept-leaks", metavar="WHY", help="Judge metrics of a split that is not clean; recorded.")
+    ] = "",
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Go back to the version that the alias named before.")
     ] = False,
@@ -31,7 +34,8 @@ def main(
 ) -> None:
     """Move an alias, such as production, to a version, if the gates hold.
 
-    The gates are judged by the version's newest evaluation; with none they are inconclusive (3), not passed.
+    The gates are judged by the version's newest evaluation; with none, or one on the test part of a split without a
+    clean certificate, they are inconclusive (3), not passed.
 
     \b
     mlops promote flights@7 production --require 'roc_auc>=champion-0.01' --why 'retrained on March'
@@ -52,5 +56,5 @@ def main(
             else:
                 session.print("\n".join(map(promote.dated, moves)))
             return
-        options = promote.Options(alias, tuple(require or ()), point, rollback, why, dry_run)
+        options = promote.Options(alias, tuple(require or ()), point, rollback, why, dry_run, accept_leaks)
         session.finish(promote.run(session.context, ref, options))

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from mlops_cli.commands import _options, _pipe
-
-Stratify = Annotated[
-    str | None, typer.Option("--stratify", metavar="COLUMN", help="The same share of each of its values in each part.")
-]
-Audit = Annotated[
-    tuple[str, str] | None,
-    typer.Option("--audit", metavar="TRAIN TEST", help="Look for leaks between parts made elsewhere, and do no more."),
-]
+from mlops_cli.commands import _options, _pipe, _split_flags
 
 
 def main(
     data: _options.Data = None,
-    test: Annotated[
-        str, typer.Option("--test", metavar="SHARE", help="Share of the test part; with --time a date too.")
-    ] = "0.2",
-    valid: Annotated[
-        str, typer.Option("--valid", metavar="SHARE", help="Share of the validation part; with --time a date too.")
-    ] = "0.1",
-    stratify: Stratify = None,
-    group: Annotated[
-        str | None, typer.Option("--group", metavar="COLUMN", help="Rows of one group (camera, patient) stay together.")
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option("--time", metavar="COLUMN", help="Train on what came first; in each --group if given.")
-    ] = None,
-    embargo: Annotated[
-        str | None, typer.Option("--embargo", metavar="1h", help="With --time: leave out rows this close before a cut.")
-    ] = None,
-    key: Annotated[
-        list[str] | None, typer.Option("--key", metavar="COLUMN", help="Place rows by this; else by all their values.")
-    ] = None,
-    near: Annotated[
-        str | None, typer.Option("--near", metavar="COLUMN[=BITS]|off", help="Keep images that look alike together.")
-    ] = None,
-    audit: Audit = None,
+    test: _split_flags.Test = "0.2",
+    valid: _split_flags.Valid = "0.1",
+    stratify: _split_flags.Stratify = None,
+    bins: _split_flags.Bins = 10,
+    group: _split_flags.Group = None,
+    time: _split_flags.Time = None,
+    embargo: _split_flags.Embargo = None,
+    key: _split_flags.Key = None,
+    near: _split_flags.Near = None,
+    target: _split_flags.Target = None,
+    folds: _split_flags.Folds = None,
+    audit: _split_flags.Audit = None,
     seed: _options.Seed = 0,
     out: _options.Out = None,
     json: _options.Json = False,
@@ -57,19 +34,22 @@ def main(
 
     \b
     mlops split flights/ --time time_hour --test 2013-11-01 --embargo 1h
+    mlops split flights/ --stratify fare --folds 5
     mlops split frames/ --time time --group camera --embargo 10m
-    mlops split --audit train.parquet test.parquet --group tailnum
+    mlops split --audit train.parquet test.parquet --group tailnum --target delayed
 
-    Exit codes: 0 done, 1 --audit found a leak, 4 a part would be empty, or the column that decides has holes.
+    With --audit, --valid names a part between the two. Exit codes: 0 done, 1 a leak was found, 4 a part or a fold would
+    be empty, or the column that decides has holes.
     """
     with _pipe.session("split", json=json, quiet=quiet, verbose=verbose, force=force, registry=registry) as session:
         if audit:
             from mlops_cli.steps import split_audit
 
-            parts = split_audit.Options(*audit, group=group, time=time, embargo=embargo, near=near)
+            parts = split_audit.Options(*audit, group, time, embargo, near, target, bins, valid)
             session.finish(split_audit.run(session.context, parts, session.output(out)))
             return
         from mlops_cli.steps import split
 
-        options = split.Options(test, valid, stratify, group, time, embargo, tuple(key or ()), seed, near)
+        deciding = (test, valid, stratify, group, time, embargo, tuple(key or ()), seed, near)
+        options = split.Options(*deciding, bins=bins, target=target, folds=folds)
         session.finish(split.run(session.context, session.given(data), options, session.output(out)))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 Label = bool | int | float | str
 
@@ -44,6 +45,20 @@ class Subject(msgspec.Struct, frozen=True):
     id: str | None
 
 
+class Certified(msgspec.Struct, frozen=True):
+    """What the certificate says of the split whose test part was measured on; `clean` is None when it has none."""
+
+    clean: bool | None
+    leaks: list[str] = []
+
+    @property
+    def doubt(self) -> str:
+        """Why the metrics cannot be trusted, in words; empty when they can."""
+        if self.clean:
+            return ""
+        return "the split has no certificate" if self.clean is None else "the split leaks: " + "; ".join(self.leaks)
+
+
 class Measurements(msgspec.Struct, frozen=True, kw_only=True):
     """The document `metrics.json` of an evaluation: measurements only, no verdict, no time, no path."""
 
@@ -57,6 +72,7 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True):
     confusion: Confusion | None = None
     model: Subject | None = None
     data: Subject | None = None
+    certificate: Certified | UnsetType = UNSET  # of the test part of a split; tables and streams have none
 
 
 def metric(

@@ -158,6 +158,13 @@ def alert(
     return msgspec.structs.replace(found, answer="fail" if found.answer == "pass" else "pass")
 
 
+def doubted(judgement: Judgement, why: str) -> Judgement:
+    """The same judgement about metrics that cannot be trusted: what passed is inconclusive."""
+    if judgement.answer != "pass":
+        return judgement
+    return msgspec.structs.replace(judgement, answer="inconclusive", reason=f"{judgement.reason}, but {why}")
+
+
 def exit_code(judgements: Iterable[Judgement]) -> int:
     """1 if any gate failed, else 3 if any is inconclusive, else 0."""
     answers = {judgement.answer for judgement in judgements}

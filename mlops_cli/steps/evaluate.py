@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from mlops_cli.errors import EmptyInput, Missing, Usage
 from mlops_cli.metrics import gate, wording
-from mlops_cli.metrics.base import CLASS, Measurements
+from mlops_cli.metrics.base import CLASS, Certified, Measurements
 from mlops_cli.metrics.gate import Gate, Judgement
 from mlops_cli.reports import charts
 from mlops_cli.reports.html import Section
@@ -84,11 +85,11 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     pictures = batches.image_column(signatures.decode(model.artefact.read(signatures.FILE))) is not None
     if options.explain and not pictures:
         raise Usage("evaluate --explain is for models of images", "of tables: mlops predict MODEL DATA --explain")
-    rows = _data(ctx, model.artefact, options.data)
+    rows, certified = _data(ctx, model.artefact, options.data)
     twice = options.against is not None or pictures
     with tables.replayable(rows) if twice else contextlib.nullcontext(rows) as table:
-        champion = _champion(ctx, table, gates, options)
-        job = _job(ctx, model, table, options, gates, champion)
+        champion = _champion(ctx, table, gates, options, certified)
+        job = _job(ctx, model, table, options, gates, champion, certified)
         return memo.perform(ctx, job, output)
 
 
@@ -99,12 +100,13 @@ def _job(
     options: Options,
     gates: Sequence[Gate],
     champion: Artefact | None,
+    certified: Certified | None,
 ) -> Job:
     """Measuring one model on one table, and judging what was measured."""
     key = None if table.key is None else [model.artefact.id, table.key, list(options.by), options.seed, options.explain]
 
     def build(payload: Path, _: Path) -> Contents:
-        return _build(ctx, model, table, options, payload)
+        return _build(ctx, model, table, options, payload, certified)
 
     def judge(made: Artefact) -> Verdict:
         return _judge(made, gates, champion, options)
@@ -112,13 +114,17 @@ def _job(
     return Job("evaluate", key, _LIBRARIES, build, judge, _measured)
 
 
-def _build(ctx: Context, model: Resolved, table: Table, options: Options, payload: Path) -> Contents:
+def _build(
+    ctx: Context, model: Resolved, table: Table, options: Options, payload: Path, certified: Certified | None
+) -> Contents:
     """Predict, measure, write the three files."""
     charts.engine()
     signature = signatures.decode(model.artefact.read(signatures.FILE))
     answers = evaluate_rows.collect(ctx, model.artefact.path, table, signature, options.by)
     data = table.inputs[0].id or None
     measured = evaluate_measure.measure(answers, signature, seed=options.seed, model=model.artefact.id, data=data)
+    if certified is not None:
+        measured = msgspec.structs.replace(measured, certificate=certified)
     (payload / METRICS).write_bytes(msgspec.json.format(msgspec.json.encode(measured), indent=1) + b"\n")
     tables.write_table(evaluate_rows.predictions(answers), payload, PREDICTIONS)
     pictures = _pictures(ctx, model, table, signature, answers, options.explain)
@@ -147,8 +153,11 @@ def _pictures(
     return evaluate_pictures.sections(ctx, model.artefact.path, table, signature, answers, explained=explained)
 
 
-def _data(ctx: Context, model: Artefact, given: Given | None) -> Table:
-    """The rows to measure on: what was named (of a split the test part), else the test part of the model's split."""
+def _data(ctx: Context, model: Artefact, given: Given | None) -> tuple[Table, Certified | None]:
+    """The rows to measure on: what was named (of a split the test part), else the test part of the model's split.
+
+    With them what the certificate of that split says; None of rows that come from no split.
+    """
     if given is None:
         split = references.ancestor(ctx, model, ("split",), "--data")
         if split is None:
@@ -158,23 +167,27 @@ def _data(ctx: Context, model: Artefact, given: Given | None) -> Table:
         named = references.resolve(ctx, given)
         if named.artefact.kind == "split":
             return _test_part(ctx, named.artefact, named.ref)
-    return tables.open_table(ctx, given, flag="--data")
+    return tables.open_table(ctx, given, flag="--data"), None
 
 
-def _test_part(ctx: Context, split: Artefact, ref: str) -> Table:
+def _test_part(ctx: Context, split: Artefact, ref: str) -> tuple[Table, Certified]:
     """The test part of a split, with a word about its certificate when that is not clean."""
     if not split.tables("test"):
         raise EmptyInput(f"{ref} has no test part", "mlops split --test 0.2 makes one, or name other rows with --data")
+    certified = Certified(None)
     if split.has(CERTIFICATE):
         found = split.json(CERTIFICATE, Certificate)
-        if not found.clean:
-            ctx.note("the test part is not clean, so the metrics flatter: " + "; ".join(found.leaking))
+        certified = Certified(found.clean, found.leaking)
         for line in found.kindred:
             ctx.note(f"the metrics may flatter: {line}")
-    return tables.from_artefact(split, Input(split.kind, split.id, ref), "test")
+    if certified.doubt:
+        ctx.note(f"the metrics may flatter, and mlops promote will not take them for a pass: {certified.doubt}")
+    return tables.from_artefact(split, Input(split.kind, split.id, ref), "test"), certified
 
 
-def _champion(ctx: Context, table: Table, gates: Sequence[Gate], options: Options) -> Artefact | None:
+def _champion(
+    ctx: Context, table: Table, gates: Sequence[Gate], options: Options, certified: Certified | None
+) -> Artefact | None:
     """The champion's evaluation on the same rows; None when the alias that was named does not exist yet."""
     if options.against is None or not any(one.champion for one in gates):
         return None
@@ -186,14 +199,15 @@ def _champion(ctx: Context, table: Table, gates: Sequence[Gate], options: Option
         ctx.note(f"there is no {options.against} yet to compare with")
         return None
     plain = replace(options, explain=False)
-    outcome = memo.perform(ctx, _job(ctx, found, table, plain, (), None), Output())
+    outcome = memo.perform(ctx, _job(ctx, found, table, plain, (), None, certified), Output())
     return outcome.artefact
 
 
 def _measured(made: Artefact) -> dict[str, Any]:
     """The numbers for `--json`."""
     found = made.json(METRICS, Measurements)
-    return {name: getattr(found, name) for name in ("task", "target", "positive", "rows", "metrics", "confusion")}
+    told = {name: getattr(found, name) for name in ("task", "target", "positive", "rows", "metrics", "confusion")}
+    return told if found.certificate is UNSET else told | {"certificate": found.certificate}
 
 
 def _judge(made: Artefact, gates: Sequence[Gate], champion: Artefact | None, options: Options) -> Verdict:

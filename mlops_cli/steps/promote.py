@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from mlops_cli.errors import Inconclusive, Missing, Usage
 from mlops_cli.metrics import gate, wording
@@ -21,7 +22,11 @@ _LOOKED_AT = 20  # evaluations of a version, the newest ones
 
 
 class Options(msgspec.Struct, frozen=True):
-    """Which alias, by which gates, and why. `rollback` goes back to the version that the alias named before."""
+    """Which alias, by which gates, and why. `rollback` goes back to the version that the alias named before.
+
+    `accept_leaks` is the reason why metrics count that were measured on the test part of a split without a clean
+    certificate.
+    """
 
     alias: str
     require: tuple[str, ...] = ()
@@ -29,6 +34,7 @@ class Options(msgspec.Struct, frozen=True):
     rollback: bool = False
     why: str = ""
     dry_run: bool = False
+    accept_leaks: str = ""
 
 
 class _Evidence(msgspec.Struct, frozen=True):
@@ -71,11 +77,13 @@ def run(ctx: Context, ref: str, options: Options) -> Outcome:
         if current is not None and current.version == target and not ctx.force:
             raise _AlreadyThere
         artefact.check(store.object(store.version(name, target).object))
-        verdict, evidence = _judge(store, name, target, current, gates, options.point)
+        verdict, evidence = _judge(store, name, target, current, gates, options)
         decided[:] = [(verdict, target)]
         if verdict.exit or options.dry_run:
             raise _Refused(verdict)
         record = {"judgements": msgspec.to_builtins(verdict.details), "evidence": evidence}
+        if options.accept_leaks:
+            record["accepted_leaks"] = options.accept_leaks
         return target, options.why or ("rollback" if options.rollback else ""), record
 
     try:
@@ -131,7 +139,7 @@ def _before(store: Registry, name: str, alias: str) -> int:
 
 
 def _judge(
-    store: Registry, name: str, target: int, current: Move | None, gates: list[Gate], point: bool
+    store: Registry, name: str, target: int, current: Move | None, gates: list[Gate], options: Options
 ) -> tuple[Verdict, str | None]:
     """Judge the gates by the newest evaluation of a version, and of the champion where one asks for it."""
     if not gates:
@@ -154,9 +162,11 @@ def _judge(
 
             paired = evaluate_pair.differences(store.object(evidence.object), store.object(behind.object))
     judgements = [
-        gate.judge(one, measured.metrics, champion=champion, paired=paired, point=point, target=measured.target)
+        gate.judge(one, measured.metrics, champion=champion, paired=paired, point=options.point, target=measured.target)
         for one in gates
     ]
+    doubt = "" if measured.certificate is UNSET or options.accept_leaks else measured.certificate.doubt
+    judgements = [gate.doubted(one, doubt) for one in judgements] if doubt else judgements
     return Verdict(gate.exit_code(judgements), tuple(wording.table(judgements)), judgements), evidence.object
 
 

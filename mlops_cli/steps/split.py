@@ -14,12 +14,16 @@ from mlops_cli.steps import (
     memo,
     references,
     split_certificate,
+    split_folds,
     split_hash,
     split_images,
     split_leaks,
     split_near,
     split_options,
     split_parts,
+    split_predictors,
+    split_target,
+    split_time,
     tables,
 )
 from mlops_cli.steps.context import Context
@@ -27,6 +31,7 @@ from mlops_cli.steps.memo import Contents, Job, Outcome, Output
 from mlops_cli.steps.references import Given
 from mlops_cli.steps.split_certificate import Certificate, Part
 from mlops_cli.steps.split_images import Near
+from mlops_cli.steps.split_leaks import Leaks
 from mlops_cli.steps.split_near import Neighbours
 from mlops_cli.steps.split_options import Options
 from mlops_cli.steps.split_parts import ALIKE, EMBARGOED, PARTS, Assignment
@@ -69,34 +74,54 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
 def _build(
     frame: pl.LazyFrame, table: Table, options: Options, near: Near | None, payload: Path, scratch: Path
 ) -> Contents:
-    """Decide, write the three parts, and compare what was written."""
+    """Decide, write the three parts and the folds, and compare what was written."""
     schema = frame.collect_schema()
     assignment = split_parts.assign(frame, options, near, scratch, table.name)
     counts = _counts(assignment, options, table.name)
     written = _write(frame, schema, assignment, counts, payload)
-    in_groups = options.group if options.time else None
-    group = None if in_groups else options.group
-    leaks = split_leaks.find(written, scratch, group=group, time=options.time, within=in_groups)
     total = sum(counts.values())
-    alike = split_near.alike(written, near, counts[ALIKE], assignment.clusters) if near else UNSET
-    neighbours = _neighbours(written, schema, options)
     made = Certificate(
         method=options.method,
-        parts={part: _part(written[part], counts[number], total, options) for number, part in enumerate(PARTS)},
-        leaks=leaks,
+        parts={part: _part(written[part], counts[number], total, assignment) for number, part in enumerate(PARTS)},
+        leaks=_leaks(written, options, scratch),
         clean=False,
         columns=assignment.columns,
         seed=None if options.time else options.seed,
         encoding=None if options.time else split_hash.ENCODING,
         cut_offs=assignment.cut_offs,
         embargoed=counts[EMBARGOED],
-        near_duplicates=alike,
-        neighbours=neighbours,
+        near_duplicates=split_near.alike(written, near, counts[ALIKE], assignment.clusters) if near else UNSET,
+        neighbours=_neighbours(written, schema, options),
     )
+    _look_at_target(made, written, options, assignment, table.name)
+    if options.folds:
+        axis = split_time.axis(options.time, schema[options.time], table.name) if options.time else None
+        made.folds = split_folds.write(*assignment.folds(options, axis), counts[0], payload, table.name)
     made.clean = not made.leaking
     made.write(payload)
     params = msgspec.to_builtins(options) | ({"stream": table.commands} if table.commands else {})
     return Contents("split", table.inputs, params, seed=options.seed, schema=tables.described(schema))
+
+
+def _leaks(written: dict[str, pl.LazyFrame], options: Options, scratch: Path) -> Leaks:
+    """What the parts know of each other."""
+    in_groups = options.group if options.time else None
+    group = None if in_groups else options.group
+    return split_leaks.find(written, scratch, group=group, time=options.time, within=in_groups)
+
+
+def _look_at_target(
+    made: Certificate, written: dict[str, pl.LazyFrame], options: Options, assignment: Assignment, name: str
+) -> None:
+    """Add the target's shares, and which column tells it alone, where --target or --stratify says what it is."""
+    column = options.target or options.stratify
+    if column is None:
+        return
+    same = assignment.strata is not None and column == options.stratify
+    strata = assignment.strata if same else None
+    strata = strata or split_target.strata(written["train"], column, options.bins, name)
+    made.target = split_target.shares(written, strata, name)
+    made.predictors = split_predictors.find(written["train"], written["test"], strata)
 
 
 def _write(
@@ -104,7 +129,7 @@ def _write(
 ) -> dict[str, pl.LazyFrame]:
     """Write the parts, and read them again."""
     code = _unused("part", schema)
-    both = pl.concat([frame, assignment.codes.rename({split_parts.CODE: code})], how="horizontal")
+    both = pl.concat([frame, assignment.parts.rename({split_parts.CODE: code})], how="horizontal")
     for number, part in enumerate(PARTS):
         rows = both.filter(pl.col(code) == number).select([exactly(name) for name in schema])
         if tables.write_table(rows, payload / part).rows != counts[number]:
@@ -145,14 +170,14 @@ def _empty(name: str, part: str, options: Options, total: int, alike: int) -> In
     return InputUnusable(f"{name}: the {part} part would be empty, {why}", hint)
 
 
-def _part(frame: pl.LazyFrame, rows: int, total: int, options: Options) -> Part:
+def _part(frame: pl.LazyFrame, rows: int, total: int, assignment: Assignment) -> Part:
     """What the certificate says of a part."""
-    if not options.stratify:
-        return Part(rows, rows / total)
-    values = exactly(options.stratify).alias("value")
-    found = frame.select(values).group_by("value").len("rows").collect(engine="streaming")
-    strata = [{"value": None if value is None else str(value), "rows": count} for value, count in found.rows()]
-    return Part(rows, rows / total, sorted(strata, key=lambda one: (one["value"] is None, str(one["value"]))))
+    strata = assignment.strata
+    if strata is None:
+        return split_certificate.part(rows, total)
+    found = frame.select(strata.value).group_by("stratum").len("rows").collect(engine="streaming")
+    ordered = sorted(found.rows(), key=lambda one: (one[0] is None, one[0] if strata.edges else str(one[0])))
+    return split_certificate.part(rows, total, [{"value": strata.shown(one), "rows": count} for one, count in ordered])
 
 
 def _unused(name: str, schema: pl.Schema) -> str:

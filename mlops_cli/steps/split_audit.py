@@ -1,4 +1,4 @@
-"""Look for leaks between a train and a test part that were made elsewhere."""
+"""Look for leaks between parts that were made elsewhere."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from mlops_cli.steps import (
     split_leaks,
     split_near,
     split_options,
+    split_predictors,
+    split_target,
     tables,
 )
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output
 from mlops_cli.steps.references import Given
-from mlops_cli.steps.split_certificate import Certificate, Part
+from mlops_cli.steps.split_certificate import Certificate
 from mlops_cli.steps.split_images import Near
 from mlops_cli.steps.split_near import Neighbours
 from mlops_cli.steps.tables import Table
@@ -33,7 +35,7 @@ from mlops_cli.store.manifest import Input
 
 @dataclass(frozen=True)
 class Options:
-    """The two parts, and the columns whose overlap is a leak."""
+    """The parts, the columns whose overlap is a leak, and the target that no column may tell alone."""
 
     train: str
     test: str
@@ -41,27 +43,37 @@ class Options:
     time: str | None = None
     embargo: str | None = None
     near: str | None = None
+    target: str | None = None
+    bins: int = 10
+    valid: str | None = None
+
+    @property
+    def refs(self) -> dict[str, str]:
+        """The parts, from the earliest to the latest; a `valid` that is a share names none."""
+        valid = {"valid": self.valid} if self.valid and split_options.share(self.valid) is None else {}
+        return {"train": self.train, **valid, "test": self.test}
 
 
 def run(ctx: Context, options: Options, output: Output) -> Outcome:
-    """Compare two parts: exact copies of rows, groups in both, times of train that are not before test.
+    """Compare parts: exact copies of rows, groups in two, times of train that are not before test, a telling column.
 
     The report has the form of a split's certificate. A leak is a finding (1). Errors: those of opening a table,
     UnknownColumn, SchemaMismatch for parts without a common column, EmptyInput for one without rows.
     """
     if options.embargo and not options.time:
         raise Usage("--embargo is a gap in time", "say which column is the time with --time COLUMN")
-    given = {"train": _open(ctx, options.train), "test": _open(ctx, options.test)}
+    given = {part: _open(ctx, ref) for part, ref in options.refs.items()}
     for table in given.values():
         schema = tables.schema_of(table.frame, table.name)
-        split_options.known([name for name in (options.group, options.time) if name], schema, table.name)
+        named = (options.group, options.time, options.target)
+        split_options.known([name for name in named if name], schema, table.name)
         near = split_images.wanted(split_options.Options(near=options.near), schema, table.name)
     keys = [table.key for table in given.values()]
-    flags = {"group": options.group, "time": options.time, "embargo": options.embargo, "near": options.near}
+    flags = msgspec.to_builtins(options)
 
     def build(payload: Path, _: Path) -> Contents:
         ctx.progress("audit", 0, None)
-        with tables.reading(f"{options.train} or {options.test}"):
+        with tables.reading(" or ".join(options.refs.values())):
             return _build(given, options, near, payload)
 
     job = Job(
@@ -91,7 +103,7 @@ def _build(given: dict[str, Table], options: Options, near: Near | None, payload
     total = sum(rows.values())
     made = Certificate(
         method="audit",
-        parts={name: Part(count, count / total) for name, count in rows.items()},
+        parts={name: split_certificate.part(count, total) for name, count in rows.items()},
         leaks=leaks,
         clean=False,
         columns=split_leaks.shared(frames),
@@ -99,6 +111,11 @@ def _build(given: dict[str, Table], options: Options, near: Near | None, payload
         near_duplicates=split_near.alike(frames, near, 0, None) if near else UNSET,
         neighbours=_neighbours(frames, options),
     )
+    if options.target:
+        name = " or ".join(options.refs.values())
+        strata = split_target.strata(frames["train"], options.target, options.bins, name)
+        made.target = split_target.shares(frames, strata, name)
+        made.predictors = split_predictors.find(frames["train"], frames["test"], strata)
     made.clean = not made.leaking
     made.write(payload)
     inputs = [source for table in given.values() for source in table.inputs]
@@ -110,7 +127,7 @@ def _neighbours(frames: dict[str, pl.LazyFrame], options: Options) -> Neighbours
     if options.time and options.embargo:
         return split_near.neighbours(frames, options.time, options.group, options.embargo)
     known = [split_images.times(frame.collect_schema()) for frame in frames.values()]
-    if known[0] is None or known[0] != known[1]:
+    if known[0] is None or any(one != known[0] for one in known):
         return UNSET
     return split_near.neighbours(frames, *known[0], None)
 

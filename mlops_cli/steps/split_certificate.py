@@ -8,20 +8,26 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from mlops_cli.metrics.shares import wilson
 from mlops_cli.steps.memo import Verdict
+from mlops_cli.steps.split_folds import Folds
 from mlops_cli.steps.split_leaks import Leaks
 from mlops_cli.steps.split_near import Alike, Neighbours
+from mlops_cli.steps.split_predictors import Predictors
+from mlops_cli.steps.split_target import Target
 from mlops_cli.store.artefact import Artefact
 
 FILE = "certificate.json"
 
 
 class Part(msgspec.Struct, omit_defaults=True):
-    """One part; `share` is of all rows, `strata` its rows per value of --stratify."""
+    """One part; `share` is of all rows, with Wilson's 95 % interval; `strata` its rows per value of --stratify."""
 
     rows: int
     share: float
     strata: list[dict[str, Any]] | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 class Certificate(msgspec.Struct):
@@ -38,17 +44,26 @@ class Certificate(msgspec.Struct):
     embargoed: int = 0
     near_duplicates: Alike | UnsetType = UNSET  # of tables of images, and with --near
     neighbours: Neighbours | UnsetType = UNSET  # of tables of images with times, and with --time in groups
+    target: Target | UnsetType = UNSET  # where --target or --stratify names it
+    predictors: Predictors | UnsetType = UNSET  # the same
+    folds: Folds | UnsetType = UNSET  # with --folds
     format: int = 1
 
     @property
     def leaking(self) -> list[str]:
         """What should not be, for people."""
-        return [*self.leaks.lines(), *(line for one in self._kin for line in one.lines() if one.apart)]
+        alone = [] if self.predictors is UNSET else self.predictors.lines()
+        return [*self.leaks.lines(), *(line for one in self._kin for line in one.lines() if one.apart), *alone]
 
     @property
     def kindred(self) -> list[str]:
         """What train knows of the other parts without breaking what was asked for, for people."""
         return [line for one in self._kin for line in one.lines() if not one.apart]
+
+    @property
+    def differing(self) -> list[str]:
+        """How the target differs between the parts, for people."""
+        return [] if self.target is UNSET else self.target.lines()
 
     @property
     def _kin(self) -> list[Alike | Neighbours]:
@@ -57,6 +72,12 @@ class Certificate(msgspec.Struct):
     def write(self, directory: Path) -> None:
         """Write `certificate.json` into a payload."""
         (directory / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+
+
+def part(rows: int, total: int, strata: list[dict[str, Any]] | None = None) -> Part:
+    """A part of so many of all rows."""
+    low, high = (float(f"{end:.9g}") for end in wilson(rows, total))
+    return Part(rows, rows / total, strata, low, high)
 
 
 def judge(made: Artefact) -> Verdict:
@@ -73,7 +94,10 @@ def judge(made: Artefact) -> Verdict:
     if alike is not UNSET and alike.clusters:
         how = f"{alike.clusters:,} clusters of near-duplicates, the largest of {alike.largest:,} rows"
         lines.append(f"{how}, are each in one part")
-    lines += [f"leak: {line}" for line in found.leaking] + found.kindred
+    if found.folds is not UNSET:
+        sizes = ", ".join(f"{fold.valid:,}" for fold in found.folds.folds)
+        lines.append(f"{len(found.folds.folds)} folds of train, which measure on {sizes} rows")
+    lines += [f"leak: {line}" for line in found.leaking] + found.kindred + found.differing
     details = {"clean": found.clean, "leaks": found.leaks}
     return Verdict(0 if found.clean else 1, tuple(lines), details)
 
@@ -92,5 +116,5 @@ def measured(made: Artefact) -> dict[str, Any]:
     """The numbers for `--json`."""
     found = made.json(FILE, Certificate)
     told = {"method": found.method, "parts": found.parts, "cut_offs": found.cut_offs, "embargoed": found.embargoed}
-    kin = {"near_duplicates": found.near_duplicates, "neighbours": found.neighbours}
-    return told | {name: one for name, one in kin.items() if one is not UNSET}
+    more = {name: getattr(found, name) for name in ("near_duplicates", "neighbours", "target", "predictors", "folds")}
+    return told | {name: one for name, one in more.items() if one is not UNSET}

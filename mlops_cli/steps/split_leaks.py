@@ -11,7 +11,7 @@ import polars as pl
 
 from mlops_cli.errors import SchemaMismatch
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps import split_hash, split_images, split_time
+from mlops_cli.steps import split_hash, split_images, split_time, tables
 
 
 class Leaks(msgspec.Struct):
@@ -115,6 +115,7 @@ def _groups(frames: Mapping[str, pl.LazyFrame], group: str) -> int:
 
 def _times(frames: Mapping[str, pl.LazyFrame], time: str, within: str | None) -> int:
     """Rows of each part that are not before the first time of the next one, in each group of the column `within`."""
+    same_clock({name: frame.collect_schema()[time] for name, frame in frames.items()}, time)
     total = 0
     for (name, early), (_, late) in itertools.pairwise(frames.items()):
         ours, theirs = (_timed(frame, time, within, name) for frame in (early, late))
@@ -122,6 +123,17 @@ def _times(frames: Mapping[str, pl.LazyFrame], time: str, within: str | None) ->
         joined = ours.join(begins, on="group", nulls_equal=True)
         total += int(joined.select((pl.col("time") >= pl.col("begins")).sum()).collect(engine="streaming").item())
     return total
+
+
+def same_clock(kinds: Mapping[str, pl.DataType], time: str) -> None:
+    """SchemaMismatch when a column holds times in one part and numbers in another, or only one of them has a zone."""
+    (first, one), *others = kinds.items()
+    for part, kind in others:
+        numbers = one.is_temporal() != kind.is_temporal()
+        if numbers or (getattr(one, "time_zone", None) is None) != (getattr(kind, "time_zone", None) is None):
+            found = tables.described(pl.Schema({first: one, part: kind}))
+            told = ", ".join(f"{type_} in {name}" for name, type_ in found.items())
+            raise SchemaMismatch(f"column {time!r} is {told}: they cannot be compared", "give both a zone, or none")
 
 
 def _timed(frame: pl.LazyFrame, time: str, within: str | None, name: str) -> pl.LazyFrame:

@@ -23,6 +23,9 @@ _UNITS = {
     "w": 604_800 * 10**6,
 }
 
+MOST = 100
+"""Folds, and bins."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -37,6 +40,9 @@ class Options:
     key: tuple[str, ...] = ()
     seed: int = 0
     near: str | None = None  # COLUMN, COLUMN=DISTANCE or `off`; None: as the table is
+    bins: int = 10  # of a column of quantities that --stratify or --target names
+    target: str | None = None  # what the certificate looks at; None: the column of --stratify
+    folds: int | None = None
 
     @property
     def method(self) -> str:
@@ -46,7 +52,7 @@ class Options:
 
     def columns(self) -> list[str]:
         """The columns that the flags name."""
-        named = (self.time, self.group, self.stratify, *self.key)
+        named = (self.time, self.group, self.stratify, self.target, *self.key)
         return [name for name in named if name]
 
 
@@ -59,6 +65,9 @@ def check(options: Options) -> None:
         raise Usage(f"--key and --{options.method} exclude each other: rows are placed by one of them")
     if options.embargo and not options.time:
         raise Usage("--embargo is a gap in time", "say which column is the time with --time COLUMN")
+    for flag, number in (("bins", options.bins), ("folds", options.folds)):
+        if number is not None and not 2 <= number <= MOST:
+            raise Usage(f"--{flag} {number} is not between 2 and {MOST}")
     if not 0 <= options.seed < 2**63:
         raise Usage(f"--seed {options.seed} is not between 0 and 2^63")
     shares = [_checked(flag, getattr(options, flag), options) for flag in ("test", "valid")]
@@ -99,6 +108,9 @@ def instant(text: str, flag: str, zone: str | None) -> int:
         raise Usage(
             f"--{flag} {text!r} is neither a share nor a time", "0.2, 20%, 2013-11-01, 2013-11-01T06:00"
         ) from None
+    if found.tzinfo and zone is None:
+        hint = "say it without an offset, as the column has none"
+        raise Usage(f"--{flag} {text!r} has a time zone, and the column of --time has none", hint)
     aware = found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
     return (aware - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(microseconds=1)
 

@@ -13,10 +13,12 @@ import polars as pl
 
 from mlops_cli.errors import InputUnusable
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps import split_hash, split_images, split_near, split_options, split_time
+from mlops_cli.steps import split_folds, split_hash, split_images, split_near, split_options, split_strata, split_time
 from mlops_cli.steps.split_images import Near
 from mlops_cli.steps.split_near import Clusters
 from mlops_cli.steps.split_options import Options
+from mlops_cli.steps.split_strata import Strata
+from mlops_cli.steps.split_time import Axis
 
 PARTS = ("train", "valid", "test")  # the codes 0, 1 and 2
 EMBARGOED = 3
@@ -26,12 +28,30 @@ CODE = "part"
 
 @dataclass(frozen=True)
 class Assignment:
-    """`codes` has one number per row of the table, of PARTS, EMBARGOED or ALIKE; the rest is for the certificate."""
+    """`codes` has one number per row of the table, of PARTS, EMBARGOED or ALIKE; the rest is for the certificate.
+
+    With --folds `codes` has columns more, from which the folds are made.
+    """
 
     codes: pl.LazyFrame
     columns: list[str]
     cut_offs: dict[str, Any] | None = None
     clusters: Clusters | None = None
+    strata: Strata | None = None
+
+    @property
+    def parts(self) -> pl.LazyFrame:
+        """The numbers alone."""
+        return self.codes.select(CODE)
+
+    def folds(self, options: Options, axis: Axis | None) -> tuple[pl.LazyFrame, list[Any] | None]:
+        """The table of folds of the train part, and the cut-offs of folds by time."""
+        assert options.folds is not None
+        train = self.codes.filter(pl.col(CODE) == 0)
+        if axis is not None:
+            return split_folds.by_time(train, options.folds, axis, options.embargo)
+        made = split_folds.by_rank if options.stratify else split_folds.by_hash
+        return made(train, options.folds), None
 
 
 def assign(frame: pl.LazyFrame, options: Options, near: Near | None, scratch: Path, name: str) -> Assignment:
@@ -50,9 +70,9 @@ def assign(frame: pl.LazyFrame, options: Options, near: Near | None, scratch: Pa
         found = _by_hash(frame, schema, options, apart, scratch, name)
     if apart is None or options.method in ("key", "row"):
         return found
-    codes = found.codes.collect(engine="streaming").to_series()
-    gone = pl.Series(split_near.left_out(codes.to_numpy(), frame, apart, len(PARTS)))
-    return changed(found, codes=codes.set(gone, ALIKE).alias(CODE).to_frame().lazy())
+    codes = found.codes.collect(engine="streaming")
+    gone = pl.Series(split_near.left_out(codes[CODE].to_numpy(), frame, apart, len(PARTS)))
+    return changed(found, codes=codes.with_columns(codes[CODE].set(gone, ALIKE)).lazy())
 
 
 def _by_hash(
@@ -74,7 +94,8 @@ def _by_hash(
     if near and not options.group:
         hashes, clusters = _clustered(hashes, frame, near)
     codes = _coded(number < pl.lit(bounds[0], pl.UInt64), number < pl.lit(bounds[1], pl.UInt64))
-    return Assignment(kept(hashes.select(codes), scratch / "codes.parquet"), sorted(names), clusters=clusters)
+    more = [split_folds.order()] if options.folds else []
+    return Assignment(kept(hashes.select(codes, *more), scratch / "codes.parquet"), sorted(names), clusters=clusters)
 
 
 def _clustered(hashes: pl.LazyFrame, frame: pl.LazyFrame, near: Near) -> tuple[pl.LazyFrame, Clusters]:
@@ -118,7 +139,8 @@ def _by_time(
     if cuts.embargo:
         gap = _within(time, cuts.valid, cuts.embargo) | _within(time, cuts.test, cuts.embargo)
         codes = pl.when(gap).then(EMBARGOED).otherwise(codes).cast(pl.UInt8).alias(CODE)
-    placed = kept(frame.select(axis.value.alias("time")).select(codes), scratch / "codes.parquet")
+    more = [time, pl.lit(None, pl.String).alias("group")] if options.folds else []
+    placed = kept(frame.select(axis.value.alias("time")).select(codes, *more), scratch / "codes.parquet")
     told = {"column": options.time, "valid": axis.shown(cuts.valid), "test": axis.shown(cuts.test)}
     return Assignment(placed, [options.time], told)
 
@@ -126,7 +148,7 @@ def _by_time(
 def _by_time_in_groups(
     frame: pl.LazyFrame,
     schema: Mapping[str, pl.DataType],
-    axis: split_time.Axis,
+    axis: Axis,
     options: Options,
     scratch: Path,
     name: str,
@@ -143,7 +165,7 @@ def _by_time_in_groups(
     if gap:
         close = (_within(time, valid, gap) | _within(time, test, gap)).fill_null(False)
         codes = pl.when(close).then(EMBARGOED).otherwise(codes).cast(pl.UInt8).alias(CODE)
-    placed = kept(joined.select(codes), scratch / "codes.parquet")
+    placed = kept(joined.select(codes, *(("time", "group") if options.folds else ())), scratch / "codes.parquet")
     whole = cuts["test"].null_count()
     told = [
         {"group": str(group), "valid": axis.shown(first), "test": axis.shown(second)}
@@ -173,9 +195,9 @@ def _by_stratum(
     assert options.stratify is not None
     if options.key:
         _complete(frame, schema, options.key, "key", name)
-    stratum = exactly(options.stratify).alias("stratum")
+    strata = split_strata.of(frame, options.stratify, options.bins)
     names = list(options.key) or split_images.identity(schema)
-    hashes, clusters = frame.select(stratum, split_hash.hashed(schema, names, options.seed)), None
+    hashes, clusters = frame.select(strata.value, split_hash.hashed(schema, names, options.seed)), None
     if near:
         hashes, clusters = _clustered(hashes, frame, near)
     hashes = kept(hashes, scratch / "hashes.parquet")
@@ -187,15 +209,12 @@ def _by_stratum(
         _limit(test).alias("test"),
         _limit(test + valid).alias("valid"),
     ).collect()
-    if limits.height > max(20, limits["rows"].sum() // 10):
-        raise InputUnusable(
-            f"{name}: column {options.stratify!r} has {limits.height} distinct values in {limits['rows'].sum()} rows",
-            "--stratify takes a column of classes",
-        )
+    split_strata.few(limits.height, int(limits["rows"].sum()), options.stratify, name, "stratify")
     joined = hashes.join(limits.lazy(), on="stratum", how="left", nulls_equal=True, maintain_order="left")
     codes = _coded(pl.col("hash") < pl.col("test"), pl.col("hash") < pl.col("valid"))
-    placed = kept(joined.select(codes), scratch / "codes.parquet")
-    return Assignment(placed, sorted(names), clusters=clusters)
+    more = [split_folds.order(), pl.col("stratum")] if options.folds else []
+    placed = kept(joined.select(codes, *more), scratch / "codes.parquet")
+    return Assignment(placed, sorted(names), clusters=clusters, strata=strata)
 
 
 def _limit(share: Fraction) -> pl.Expr:

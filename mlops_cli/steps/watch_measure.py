@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from mlops_cli.metrics.base import Label, Metric, metric, text_of
+from mlops_cli.metrics.shares import wilson
 from mlops_cli.runtime.features import Features
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import evaluate_measure, tables
@@ -123,9 +124,7 @@ def share(name: str, count: int, rows: int, column: str | None = None) -> Metric
     """A share of rows with Wilson's score interval (1927); undefined without rows."""
     if not rows:
         return Metric(name, None, None, None, 1, column)
-    p, z2 = count / rows, _Z**2 / rows
-    centre, half = (p + z2 / 2) / (1 + z2), _Z / (1 + z2) * math.sqrt(p * (1 - p) / rows + z2 / rows / 4)
-    return metric(name, p, (max(0.0, centre - half), min(1.0, centre + half)), rows, column)
+    return metric(name, count / rows, wilson(count, rows), rows, column)
 
 
 def _latency(ordered: np.ndarray) -> list[Metric]:

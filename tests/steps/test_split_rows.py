@@ -212,7 +212,7 @@ REFUSED: dict[str, tuple[Options, type[Exception], str]] = {
     "too near": (Options(near="id=40"), Usage, "not 0 to 16 bits"),
     "no such hashes": (Options(near="phas"), UnknownColumn, "no column 'phas'"),
     "few groups": (Options(group="same"), InputUnusable, "too few groups"),
-    "strata of everything": (Options(stratify="id"), InputUnusable, "distinct values"),
+    "strata of everything": (Options(stratify="name"), InputUnusable, "distinct values"),
     "group is missing": (Options(group="hole"), InputUnusable, "1 rows have no value in 'hole'"),
     "time is missing": (Options(time="hole"), InputUnusable, "1 rows have no value in 'hole'"),
     "key is missing": (Options(key=("hole",)), InputUnusable, "1 rows have no value in 'hole'"),
@@ -224,6 +224,7 @@ REFUSED: dict[str, tuple[Options, type[Exception], str]] = {
 def test_refused(tmp_path: Path, name: str) -> None:
     options, error, words = REFUSED[name]
     frame = table(300).with_columns(same=pl.lit(1), hole=pl.when(pl.col("id") != 7).then(pl.col("id") * 0.5))
+    frame = frame.with_columns(name=pl.format("name {}", "id"))
     with pytest.raises(error, match=words) as found:
         divide(tmp_path, frame, options)
     assert type(found.value) is error

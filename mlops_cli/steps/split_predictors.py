@@ -1,0 +1,142 @@
+"""A column that alone tells the target: learnt value by value on train, and tried on the part that tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from mlops_cli.sources.names import exactly
+from mlops_cli.steps.split_strata import Strata
+
+THRESHOLD = 0.98
+"""The share of errors that a column must spare to count as a leak."""
+SAMPLE = 100_000
+"""Rows of each part that are looked at, evenly spaced."""
+FEWEST = 10
+"""With fewer rows of the test part outside the commonest value nothing can be said."""
+_AT_ONCE = 8  # columns that are read together
+_EDGES = 1_024  # of a column of numbers, about
+_TOLD = 10
+
+
+class Predictors(msgspec.Struct):
+    """How well each column alone tells the `target`; `spared` has the best ones, `leaking` those from `threshold` on.
+
+    `rows` are those looked at in train and test, `looked_at` the columns that could be judged.
+    """
+
+    target: str
+    threshold: float
+    rows: dict[str, int]
+    looked_at: int
+    spared: dict[str, float]
+    leaking: list[str]
+
+    def lines(self) -> list[str]:
+        """What was found, for people."""
+        how = f"alone tells {self.target} on the test part"
+        return [f"column {name} {how} ({self.spared[name]:.1%} of the errors spared)" for name in self.leaking]
+
+
+def find(train: pl.LazyFrame, test: pl.LazyFrame, target: Strata) -> Predictors:
+    """Score every column that both parts have, but for nested ones, bytes and the target.
+
+    A row of the test part is given the value of the target that is the commonest in train among the rows with the same
+    value of the column (for numbers: in the same bin; for a value that train has not: among all rows). The score is
+    Goodman and Kruskal's λ on held-out rows, (hits - base) / (rows - base), where `base` rows have what is the
+    commonest in train ("Measures of Association for Cross Classifications", JASA 49, 1954): 0 tells nothing, 1 all.
+    Names that are all different therefore score 0.
+    """
+    kinds = [{name: _kind(kind) for name, kind in frame.collect_schema().items()} for frame in (train, test)]
+    names = [name for name, kind in kinds[0].items() if kind and kind == kinds[1].get(name) and name != target.column]
+    scores: dict[str, float] = {}
+    rows = {"train": 0, "test": 0}
+    for start in range(0, len(names), _AT_ONCE):
+        some = names[start : start + _AT_ONCE]
+        ours, theirs = _sample(train, some, target), _sample(test, some, target)
+        rows = {"train": ours.height, "test": theirs.height}
+        usual = _commonest(ours)
+        base = int((theirs["stratum"] == usual).sum()) if ours.height else 0
+        if not ours.height or theirs.height - base < FEWEST:
+            break
+        for number, name in enumerate(some):
+            hits = _hits(ours, theirs, str(number), usual, numbers=kinds[0][name] == "number")
+            scores[name] = round((hits - base) / (theirs.height - base), 6)
+    best = dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
+    leaking = [name for name, score in best.items() if score >= THRESHOLD]
+    told = dict(list(best.items())[: max(_TOLD, len(leaking))])
+    return Predictors(target.column, THRESHOLD, rows, len(scores), told, leaking)
+
+
+def _kind(dtype: pl.DataType) -> str:
+    """How a column is looked at: in bins of numbers (times too), or value by value; not at all when it is empty."""
+    if dtype.is_nested() or dtype in (pl.Binary, pl.Null, pl.Object):
+        return ""
+    return "number" if dtype.is_numeric() or dtype.is_temporal() else "name"
+
+
+def _sample(frame: pl.LazyFrame, names: list[str], target: Strata) -> pl.DataFrame:
+    """Evenly spaced rows that have a target, the columns called 0, 1, …: numbers as floats, names as hashes."""
+    schema = frame.collect_schema()
+    columns = [_plain(name, schema[name]).alias(str(number)) for number, name in enumerate(names)]
+    step = -(-int(frame.select(pl.len()).collect(engine="streaming").item()) // SAMPLE) or 1
+    rows = frame.select(*columns, target.value).with_row_index("row").filter(pl.col("row") % step == 0)
+    return rows.drop_nulls("stratum").collect(engine="streaming")
+
+
+def _plain(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column as numbers."""
+    value = exactly(name)
+    if _kind(dtype) == "name":
+        return pl.when(value.is_not_null()).then(value.cast(pl.String).hash())
+    if isinstance(dtype, pl.Date | pl.Datetime):
+        value = value.cast(pl.Datetime("us", getattr(dtype, "time_zone", None)))
+    return (value.to_physical() if dtype.is_temporal() else value).cast(pl.Float64)
+
+
+def _commonest(rows: pl.DataFrame) -> Any:
+    """The commonest stratum, of two as common the smaller one."""
+    counted = rows.group_by("stratum").len("rows").sort("rows", "stratum", descending=[True, False])
+    return counted["stratum"][0] if counted.height else None
+
+
+def _hits(train: pl.DataFrame, test: pl.DataFrame, column: str, usual: Any, *, numbers: bool) -> int:
+    """The rows of test whose target the column tells."""
+    values = [rows[column] for rows in (train, test)]
+    if numbers:
+        edges = _edges(values[0].to_numpy(), train["stratum"].rank("dense").to_numpy())
+        values = [_binned(one.to_numpy(), edges) for one in values]
+    strata = [rows["stratum"] for rows in (train, test)]
+    ours, theirs = (pl.DataFrame({"value": one, "stratum": two}) for one, two in zip(values, strata, strict=True))
+    counted = ours.group_by("value", "stratum").len("rows")
+    best = counted.sort("rows", "stratum", descending=[True, False]).unique("value", keep="first", maintain_order=True)
+    told = theirs.join(best.select("value", guess="stratum"), on="value", how="left", nulls_equal=True)
+    guess = pl.col("guess").fill_null(pl.lit(usual, dtype=best.schema["stratum"]))
+    return int(told.select((guess == pl.col("stratum")).sum()).item())
+
+
+def _edges(values: NDArray[np.float64], strata: NDArray[np.uint32]) -> NDArray[np.float64]:
+    """Quantiles of the numbers of each stratum, each with the next number, so that every one is a bin of its own.
+
+    By stratum, since a threshold between two of them, however rare one is, then lies between two edges.
+    """
+    known = ~np.isnan(values)
+    values, strata = values[known], strata[known]
+    if not len(values):
+        return values
+    order = np.lexsort((values, strata))
+    begins = np.flatnonzero(np.diff(strata[order], prepend=0))
+    ends = np.append(begins[1:], len(order))
+    each = max(2, _EDGES // len(begins))
+    places = [np.linspace(low, high - 1, each).astype(np.int64) for low, high in zip(begins, ends, strict=True)]
+    found = values[order][np.unique(np.concatenate(places))]
+    return np.unique(np.concatenate([found, np.nextafter(found, np.inf)]))
+
+
+def _binned(values: NDArray[np.float64], edges: NDArray[np.float64]) -> pl.Series:
+    """The bin of each number, -1 for those that are none."""
+    return pl.Series(np.where(np.isnan(values), -1, np.searchsorted(edges, values, side="right")))
