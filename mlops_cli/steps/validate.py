@@ -16,7 +16,7 @@ from mlops_cli.steps.context import Context
 from mlops_cli.steps.limit import Limit
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
 from mlops_cli.steps.references import Given
-from mlops_cli.steps.rules import resolve, rule
+from mlops_cli.steps.rules import compiled, resolve, rule
 from mlops_cli.steps.rules.form import Rules
 from mlops_cli.steps.rules.rule import Plan
 from mlops_cli.steps.tables import Table
@@ -154,6 +154,8 @@ def _build(source: _Source, rules: Rules | None, payload: Path, rejects: Path) -
     digest = rules.digest() if rules else None
     found = validate_report.report(digest, [item for item, _ in failures], rows, rejected, numbers, examples)
     validate_report.write(found, payload)
+    if rules is not None:
+        compiled.write(compiled.compile(plan, schema, digest), payload)
     return contents
 
 

@@ -11,7 +11,7 @@ from mlops_cli.errors import InputUnusable
 from mlops_cli.sources.names import exactly
 from mlops_cli.steps.rules import checks, labels, looks, schema, types, values
 from mlops_cli.steps.rules.resolve import Bound, Resolved
-from mlops_cli.steps.rules.rule import Look, Plan, Rule
+from mlops_cli.steps.rules.rule import Look, Part, Plan, Rule
 
 
 def build(resolved: Resolved) -> Plan:
@@ -91,22 +91,31 @@ def _column(resolved: Resolved, bound: Bound, column: Any, value: pl.Expr) -> li
     if bound.coerced:
         before = exactly(name)
         lost = before.is_not_null() & _converted(before, bound).is_null()
-        rules.append(Rule(f"{name}: coerce({column.dtype})", name, "coerce", lost))
+        rules.append(Rule(f"{name}: coerce({column.dtype})", name, "coerce", lost, parts=_width(bound, lost)))
     elif bound.type is not None and (outside := _outside(bound, value)) is not None:
-        rules.append(Rule(f"{name}: dtype({str(bound.type.dtype).lower()})", name, "dtype", outside))
+        label = f"{name}: dtype({str(bound.type.dtype).lower()})"
+        rules.append(Rule(label, name, "dtype", outside, parts=_width(bound, outside)))
     if not column.nullable:
         missing = value.is_null()
         if bound.dtype.is_float():  # as pandera: NaN is a missing value here
             missing = missing | value.is_nan().fill_null(False)
-        rules.append(Rule(f"{name}: not_nullable", name, "not_nullable", missing))
+        part = Part(name, "not_nullable", {}, missing)
+        rules.append(Rule(f"{name}: not_nullable", name, "not_nullable", missing, parts=(part,)))
     if column.unique:
         rules.append(Rule(f"{name}: unique", name, "unique", None, unique=(name,)))
     for given, check in zip(bound.rule.checks, column.checks, strict=True):
         fail = _failing(resolved, check, value, bound.dtype)
-        rules.append(
-            Rule(f"{name}: {given.error or labels.called(check)}", name, check.name, fail, warning=check.raise_warning)
-        )
+        label, part = f"{name}: {given.error or labels.called(check)}", Part(name, check.name, check.statistics, fail)
+        rules.append(Rule(label, name, check.name, fail, warning=check.raise_warning, parts=(part,)))
     return rules
+
+
+def _width(bound: Bound, fail: pl.Expr) -> tuple[Part, ...]:
+    """That the values fit the width of integer that the rules name, if they name one."""
+    if bound.type is None or bound.type.limits is None:
+        return ()
+    low, high = bound.type.limits
+    return (Part(bound.name, "in_range", {"min_value": low, "max_value": high}, fail),)
 
 
 def _failing(resolved: Resolved, check: Any, value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
@@ -133,11 +142,12 @@ def _table(resolved: Resolved, pandera: Any, outputs: Mapping[str, pl.Expr]) -> 
         rules.append(Rule(f"unique({', '.join(names)})", None, "unique", None, unique=names))
     dtypes = dict(resolved.data) | {bound.name: bound.dtype for bound in resolved.columns}
     for given, whole in zip(resolved.rules.checks, pandera.checks, strict=True):
-        fails = []
+        parts = []
         for name in resolved.keeps:
             one = schema.check(resolved.rules.source, given, dtypes[name])
-            fails.append(_failing(resolved, one, outputs[name], dtypes[name]))
-        any_fails = pl.any_horizontal(fails)
+            fail = _failing(resolved, one, outputs[name], dtypes[name])
+            parts.append(Part(name, one.name, one.statistics, fail))
+        any_fails = pl.any_horizontal([part.fail for part in parts])
         rules.append(
             Rule(
                 f"every column: {given.error or labels.called(whole)}",
@@ -145,6 +155,7 @@ def _table(resolved: Resolved, pandera: Any, outputs: Mapping[str, pl.Expr]) -> 
                 whole.name,
                 any_fails,
                 warning=whole.raise_warning,
+                parts=tuple(parts),
             )
         )
     return rules

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -12,6 +12,16 @@ from mlops_cli.sources.names import exactly
 
 AT_ONCE = 1 << 23
 """Rows whose values are compared in one go: about half a gigabyte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A rule as far as it is about one column of a row: what is checked, and the rows that fail."""
+
+    column: str
+    check: str
+    arguments: Mapping[str, Any]
+    fail: pl.Expr
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,7 @@ class Rule:
     warning: bool = False  # counted, but the rows stay
     unique: tuple[str, ...] = ()
     shows: str | None = None  # the column that examples are taken from, if it is another
+    parts: tuple[Part, ...] = ()  # of a rule that any single row can be held against, elsewhere too
 
 
 class Look(Protocol):
