@@ -77,7 +77,8 @@ class _Parser:
     def _alternatives(self, depth: int) -> Any:
         if depth > _DEEPEST:
             raise Unsupported("it is nested too deeply")
-        options, parts = [], []
+        options: list[Any] = []
+        parts: list[Any] = []
         while (letter := self._peek()) not in ("", ")"):
             if letter == "|":
                 self._take()
@@ -223,7 +224,7 @@ class Pattern:
         if kind == "or":
             return self._add("split", *[self._emit(option, then) for option in tree[1]])
         if kind == "repeat":
-            return self._emit_repeated(*tree[1:], then)
+            return self._emit_repeated(tree[1], tree[2], tree[3], then)
         return self._add(kind, *tree[1:], then)
 
     def _add(self, *node: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -195,14 +196,24 @@ def _length(to: Mapping[str, Any]) -> Callable[[Any], Any]:
     return lambda text: low <= len(text) <= high
 
 
+def _compared(how: Callable[[Any, Any], Any], name: str) -> Callable[[Mapping[str, Any]], Callable[[Any], Any]]:
+    """A comparison with one argument: of a number, or of all in an array."""
+
+    def make(to: Mapping[str, Any]) -> Callable[[Any], Any]:
+        bound = to[name]
+        return lambda value: how(value, bound)
+
+    return make
+
+
 _ANY: dict[str, Callable[[Mapping[str, Any]], Callable[[Any], Any]]] = {
     "not_nullable": lambda to: lambda value: True,
-    "equal_to": lambda to: lambda value, x=to["value"]: value == x,
-    "not_equal_to": lambda to: lambda value, x=to["value"]: value != x,
-    "greater_than": lambda to: lambda value, x=to["min_value"]: value > x,
-    "greater_than_or_equal_to": lambda to: lambda value, x=to["min_value"]: value >= x,
-    "less_than": lambda to: lambda value, x=to["max_value"]: value < x,
-    "less_than_or_equal_to": lambda to: lambda value, x=to["max_value"]: value <= x,
+    "equal_to": _compared(operator.eq, "value"),
+    "not_equal_to": _compared(operator.ne, "value"),
+    "greater_than": _compared(operator.gt, "min_value"),
+    "greater_than_or_equal_to": _compared(operator.ge, "min_value"),
+    "less_than": _compared(operator.lt, "max_value"),
+    "less_than_or_equal_to": _compared(operator.le, "max_value"),
     "in_range": _in_range,
     "isin": lambda to: _among(to["allowed_values"]),
     "notin": lambda to: _not(_among(to["forbidden_values"])),
@@ -210,8 +221,8 @@ _ANY: dict[str, Callable[[Mapping[str, Any]], Callable[[Any], Any]]] = {
 _TEXTS: dict[str, Callable[[Mapping[str, Any]], Callable[[Any], Any]]] = {
     "str_matches": lambda to: Pattern(to["pattern"], anchored=True).search,
     "str_contains": lambda to: Pattern(to["pattern"]).search,
-    "str_startswith": lambda to: lambda text, x=to["string"]: text.startswith(x),
-    "str_endswith": lambda to: lambda text, x=to["string"]: text.endswith(x),
+    "str_startswith": _compared(str.startswith, "string"),
+    "str_endswith": _compared(str.endswith, "string"),
     "str_length": _length,
 }
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import polars as pl
 
-from mlops_cli.errors import Missing
 from mlops_cli.models import kinds
 from mlops_cli.models.target import Target
-from mlops_cli.runtime import rules
-from mlops_cli.runtime.rules import Rules
 from mlops_cli.steps import references, tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given
 from mlops_cli.steps.tables import Table
-from mlops_cli.store.artefact import Artefact
 from mlops_cli.store.manifest import Input
 
 HELD_OUT = 0.15
@@ -35,8 +30,6 @@ class Source:
     """Whether `train` is a whole table, whose valid part is still in it."""
     time: str | None = None
     """The column by which a split was cut: later rows always differ in it, so it says nothing of drift."""
-    rules: Rules | None = None
-    """The rules that the rows have passed, where the dataset that they are from was validated."""
 
     @property
     def inputs(self) -> list[Input]:
@@ -46,10 +39,7 @@ class Source:
     @property
     def key(self) -> object | None:
         """The share of a memo key; None when the data cannot be keyed."""
-        if self.train.key is None:
-            return None
-        passed = [hashlib.sha256(self.rules.encode()).hexdigest()] if self.rules else []
-        return [self.train.key, self.whole, *passed]  # parts may be the same by other rules
+        return None if self.train.key is None else [self.train.key, self.whole]
 
 
 @dataclass(frozen=True)
@@ -84,24 +74,12 @@ def find(ctx: Context, given: Given) -> Source:
         return Source(tables.open_table(ctx, given), None, whole=True)
     found = references.resolve(ctx, given, "split", "dataset", "predictions")
     if found.artefact.kind != "split":
-        table = tables.from_artefact(found.artefact, found.input)
-        return Source(table, None, whole=True, rules=_rules(ctx, found.artefact))
+        return Source(tables.from_artefact(found.artefact, found.input), None, whole=True)
     train = tables.from_artefact(found.artefact, found.input, "train")
     has_valid = bool(found.artefact.tables("valid"))
     valid = tables.from_artefact(found.artefact, found.input, "valid") if has_valid else None
     time = found.artefact.manifest.params.get("time")
-    return Source(
-        train, valid, whole=False, time=time if isinstance(time, str) else None, rules=_rules(ctx, found.artefact)
-    )
-
-
-def _rules(ctx: Context, of: Artefact) -> Rules | None:
-    """The rules of a dataset that was validated, or of the dataset that a split is from; None without such a one."""
-    try:
-        found = of if of.kind == "dataset" else references.ancestor(ctx, of, ("dataset",))
-    except Missing:
-        return None  # it is out of reach: what is not known guards nothing
-    return rules.decode(found.read(rules.FILE)) if found and found.has(rules.FILE) else None
+    return Source(train, valid, whole=False, time=time if isinstance(time, str) else None)
 
 
 def usual_family(source: Source) -> str:

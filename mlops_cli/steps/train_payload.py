@@ -15,7 +15,6 @@ from mlops_cli.models.target import Target
 from mlops_cli.runtime import rules
 from mlops_cli.runtime import signature as signatures
 from mlops_cli.runtime.predictors import Prediction, Predictor
-from mlops_cli.runtime.rules import Rules
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import batches, evaluate_measure, mlmodel, profile
 from mlops_cli.steps.evaluate_rows import Answers
@@ -47,14 +46,15 @@ def files(rows: Counted, target: Target, predictor: Predictor, source: Source, s
         "example.json": _json(_example(rows.train, predictor)),
         "metrics.json": _json(measured),
         mlmodel.FILE: mlmodel.encode(signature),
-        **_rules(source.rules, signature),
+        **_rules(source.train.rules, signature),
     }
 
 
-def _rules(passed: Rules | None, signature: Signature) -> dict[str, bytes]:
+def _rules(given: bytes | None, signature: Signature) -> dict[str, bytes]:
     """The rules of the model's own columns, which guard it in use; nothing where there are none."""
-    if passed is None:
+    if given is None:
         return {}
+    passed = rules.decode(given)
     kinds = {column.name: column.type for column in (*signature.accepted, *signature.measured)}
     own = [rule for rule in passed.rules if rule.type in _SAME.get(kinds.get(rule.column, ""), ())]
     return {rules.FILE: msgspec.structs.replace(passed, rules=own, left_out=[]).encode()} if own else {}

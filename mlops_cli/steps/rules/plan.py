@@ -146,7 +146,7 @@ def _table(resolved: Resolved, pandera: Any, outputs: Mapping[str, pl.Expr]) -> 
         for name in resolved.keeps:
             one = schema.check(resolved.rules.source, given, dtypes[name])
             fail = _failing(resolved, one, outputs[name], dtypes[name])
-            parts.append(Part(name, one.name, one.statistics, fail))
+            parts.append(Part(name, str(one.name), one.statistics or {}, fail))
         any_fails = pl.any_horizontal([part.fail for part in parts])
         rules.append(
             Rule(
