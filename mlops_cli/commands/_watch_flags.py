@@ -33,6 +33,9 @@ TelemetryTime = Annotated[
 TelemetryDevice = Annotated[
     str | None, typer.Option("--telemetry-device", metavar="COLUMN", help="Their device; else device or camera.")
 ]
+Schema = Annotated[
+    str | None, typer.Option("--schema", metavar="FILE", help="Rules for the log's rows, in place of the model's own.")
+]
 Window = Annotated[str, typer.Option("--window", metavar="LENGTH", help="How far back: 15m, 12h, 7d, 2w, all.")]
 Alerts = Annotated[
     list[str] | None,

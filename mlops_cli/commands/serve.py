@@ -3,50 +3,30 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
-
-import typer
 
 from mlops_cli.commands import _options, _pipe
-
-Columns = Annotated[str | None, typer.Option("--log-columns", metavar="A,B", help="Log only these inputs.")]
-Redact = Annotated[str | None, typer.Option("--log-redact", metavar="A,B", help="Log *** for these inputs' values.")]
-Key = Annotated[
-    str | None, typer.Option("--key", metavar="COLUMN", help="What identifies a row in the log; need not be an input.")
-]
-Retain = Annotated[str | None, typer.Option("--retain", metavar="30d", help="Remove days of the log older than this.")]
-Token = Annotated[
-    str | None, typer.Option("--token-file", metavar="FILE", help="Ask for one of these bearer tokens, one a line.")
-]
-Body = Annotated[str, typer.Option("--max-body", metavar="SIZE", help="The largest body of a request.")]
-Drain = Annotated[float, typer.Option("--drain-seconds", metavar="S", help="Accept for so long after SIGTERM.")]
-Stdio = Annotated[bool, typer.Option("--stdio", help="Rows or image files on stdin, answers on stdout; no port.")]
-Constants = Annotated[
-    str | None, typer.Option("--context", metavar="A=V,…", help="Columns of every row of --stdio: camera=north.")
-]
-Follow = Annotated[
-    str | None, typer.Option("--follow", metavar="10s", help="Look so often for another version under the name.")
-]
+from mlops_cli.commands import _serve_flags as flags
 
 
 def main(
     ref: _options.Ref = None,
-    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", metavar="N", help="Where to listen; 0 for any free one.")] = 8080,
-    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Processes.")] = 1,
-    log: Annotated[str | None, typer.Option("--log", metavar="DIR", help="Log every answered row there.")] = None,
-    key: Key = None,
-    log_columns: Columns = None,
-    log_redact: Redact = None,
-    retain: Retain = None,
-    token_file: Token = None,
-    name: Annotated[str | None, typer.Option("--name", help="The model's name in the protocols.")] = None,
-    max_body: Body = "16MB",
-    max_rows: Annotated[int, typer.Option("--max-rows", metavar="N", help="The most rows of a request.")] = 100_000,
-    drain_seconds: Drain = 2.0,
-    stdio: Stdio = False,
-    context: Constants = None,
-    follow: Follow = None,
+    host: flags.Host = "127.0.0.1",
+    port: flags.Port = 8080,
+    workers: flags.Workers = 1,
+    log: flags.Log = None,
+    key: flags.Key = None,
+    log_columns: flags.Columns = None,
+    log_redact: flags.Redact = None,
+    retain: flags.Retain = None,
+    token_file: flags.Token = None,
+    name: flags.Name = None,
+    max_body: flags.Body = "16MB",
+    max_rows: flags.Rows = 100_000,
+    drain_seconds: flags.Drain = 2.0,
+    stdio: flags.Stdio = False,
+    context: flags.Constants = None,
+    follow: flags.Follow = None,
+    rules: flags.Rules = "warn",
     registry: _options.Registry = None,
     json: _options.Json = False,
     quiet: _options.Quiet = False,
@@ -66,7 +46,7 @@ def main(
         from mlops_cli.steps import serve
 
         files = (log, key, log_columns, log_redact, retain, token_file)
-        options = serve.Options(host, port, workers, *files, max_body, max_rows, drain_seconds, context)
+        options = serve.Options(host, port, workers, *files, max_body, max_rows, drain_seconds, context, rules)
         if stdio:
             code = serve.stream(session.context, ref, options, name, sys.stdin.buffer, sys.stdout.buffer)
         else:

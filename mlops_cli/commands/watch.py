@@ -17,6 +17,7 @@ def main(
     telemetry_reference: flags.TelemetryReference = None,
     telemetry_time: flags.TelemetryTime = None,
     telemetry_device: flags.TelemetryDevice = None,
+    schema: flags.Schema = None,
     window: flags.Window = "7d",
     alert: flags.Alerts = None,
     notify: flags.Notify = None,
@@ -49,7 +50,7 @@ def main(
         if not log:
             raise Usage("--log is missing", "name the directory that mlops serve --log writes to")
         readings = (telemetry, telemetry_reference, telemetry_time, telemetry_device)
-        sources = Sources(log, actuals, key, tuple(by or ()), *readings)
+        sources = Sources(log, actuals, key, tuple(by or ()), *readings, schema)
         telling = (tuple(notify or ()), exec, cooldown)
         options = watch.Options(sources, reference, window, tuple(alert or ()), *telling, prom, dry_run)
         session.finish(watch.run(session.context, session.given(ref), options, session.output(out)))

@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--drain-seconds", type=float, default=2.0, metavar="S", help="accept for so long after SIGTERM (default: 2)")
     add("--stdio", action="store_true", help="rows or image files on stdin, answers on stdout, no port")
     add("--context", metavar="A=V,…", help="with --stdio: columns that every row has, e.g. camera=north")
+    add("--rules", default="warn", metavar="MODE", help="rows that break the model's rules: off, warn, reject")
     return parser
 
 

@@ -65,7 +65,7 @@ class App:
 
     def take(self, scorer: Scorer, settings: Settings, about: Mapping[str, str]) -> None:
         """From the next request on, answer with another version; what is in flight ends on the one before."""
-        self._metrics.take(about, scorer.signature.classes)
+        self._metrics.take(about, scorer.signature.classes, scorer.rules)
         self._now = self._serving(scorer, settings)
 
     def _serving(self, scorer: Scorer, settings: Settings) -> Serving:
@@ -106,6 +106,7 @@ class App:
             request_id = self._counted(scored)
             page = Page(200, scored.body)
         except Refused as refused:
+            self._metrics.broke(refused.broken, rejected=True)
             page = Page(refused.status, wire.error(refused), JSON, pages.extra(refused.status))
         except Exception as error:
             self._report(error)
@@ -145,6 +146,7 @@ class App:
         """Count and log an answer; its request id."""
         for label, rows in scored.counts.items():
             self._metrics.predicted(label, rows)
+        self._metrics.broke(scored.broken)
         if scored.lines is not None and self._log is not None:
             self._log.append(scored.lines)
         return scored.request_id

@@ -57,8 +57,9 @@ class Lines:
         keys: Sequence[Any] | None,
         answers: Sequence[Mapping[str, Any]],
         ms: float,
+        broken: Sequence[list[str]] | None = None,
     ) -> bytearray:
-        """One line for each row and its answer."""
+        """One line for each row and its answer, and the rules that the row breaks where they were looked at."""
         out = bytearray()
         at = _now()
         for index, (row, answer) in enumerate(zip(rows, answers, strict=True)):
@@ -66,7 +67,7 @@ class Lines:
             key = keys[index] if keys is not None else None
             entry = Entry(
                 at, request_id, index, key, self._model, self._version, inputs,  # type: ignore[arg-type]
-                answer["prediction"], answer.get("proba"), ms,
+                answer["prediction"], answer.get("proba"), ms, None if broken is None else broken[index],
             )  # fmt: skip
             self._encoder.encode_into(entry, out, -1)
             out += b"\n"

@@ -17,11 +17,12 @@ _OURS = (SUFFIX, ".parquet")
 _CHUNK = 1 << 16
 
 
-class Entry(msgspec.Struct, gc=False):
+class Entry(msgspec.Struct, gc=False, omit_defaults=True):
     """One line: one row that was answered.
 
     `at` is UTC in ISO 8601 with µs, `row` the index in its request, `inputs` the JSON values as they were
-    sent (a column left out is absent), `ms` how long the request took until its answer was computed.
+    sent (a column left out is absent), `ms` how long the request took until its answer was computed. `broken` are the
+    rules that the row breaks; absent where none were looked at.
     """
 
     at: str
@@ -34,6 +35,7 @@ class Entry(msgspec.Struct, gc=False):
     prediction: Any
     proba: list[float] | None
     ms: float
+    broken: list[str] | None = None
 
 
 def files(directory: Path, since: date | None = None, until: date | None = None) -> list[Path]:

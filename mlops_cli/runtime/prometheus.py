@@ -13,10 +13,13 @@ PROTOCOLS = ("v2", "mlflow", "predict", "other")
 CODES = (200, 400, 401, 404, 405, 413, 415, 500, 503)
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _MOST_CLASSES = 100  # a class beyond these is counted as "other": a label must not grow without bound
+_MOST_RULES = 100  # and so is a rule
 _IN_PROGRESS, _SUM, _LOG_ERRORS, _FIRST_BUCKET = 0, 1, 2, 3
 _FIRST_REQUEST = _FIRST_BUCKET + len(BUCKETS) + 1
 _FIRST_CLASS = _FIRST_REQUEST + len(PROTOCOLS) * (len(CODES) + 1)
-_SLOTS = _FIRST_CLASS + _MOST_CLASSES + 1
+_FIRST_BROKEN = _FIRST_CLASS + _MOST_CLASSES + 1
+_FIRST_REJECTED = _FIRST_BROKEN + _MOST_RULES + 1
+_SLOTS = _FIRST_REJECTED + _MOST_RULES + 1
 _REQUEST = {
     (protocol, code): _FIRST_REQUEST + p * (len(CODES) + 1) + c
     for p, protocol in enumerate(PROTOCOLS)
@@ -51,22 +54,30 @@ class Shared:
 class Metrics:
     """The counters of one worker; `text` tells the sum over all."""
 
-    def __init__(self, shared: Shared, worker: int, about: Mapping[str, str], classes: Sequence[Label] | None) -> None:
-        """`about` are the labels model, version and digest."""
+    def __init__(
+        self,
+        shared: Shared,
+        worker: int,
+        about: Mapping[str, str],
+        classes: Sequence[Label] | None,
+        rules: Sequence[str] = (),
+    ) -> None:
+        """`about` are the labels model, version and digest; `rules` what is counted of rows that break them."""
         self._shared = shared
         self._row = shared.row(worker)
-        self._name(about, classes)
+        self._name(about, classes, rules)
 
-    def take(self, about: Mapping[str, str], classes: Sequence[Label] | None) -> None:
+    def take(self, about: Mapping[str, str], classes: Sequence[Label] | None, rules: Sequence[str] = ()) -> None:
         """Another version answers from now on: what is counted for it begins at 0, but for what is in progress."""
         for slot in (_SUM, *range(_FIRST_BUCKET, _SLOTS)):
             self._row[slot] = 0.0
-        self._name(about, classes)
+        self._name(about, classes, rules)
 
-    def _name(self, about: Mapping[str, str], classes: Sequence[Label] | None) -> None:
+    def _name(self, about: Mapping[str, str], classes: Sequence[Label] | None, rules: Sequence[str]) -> None:
         self._about = dict(about)
         self._classes = list(classes or ())
         self._slots = {label: _FIRST_CLASS + min(i, _MOST_CLASSES) for i, label in enumerate(self._classes)}
+        self._rules = {label: min(i, _MOST_RULES) for i, label in enumerate(rules)}
 
     def begin(self) -> None:
         """A request to predict has come."""
@@ -93,6 +104,13 @@ class Metrics:
         slot = self._slots.get(label)
         if slot is not None:
             self._row[slot] += rows
+
+    def broke(self, rules: Mapping[str, int], rejected: bool = False) -> None:
+        """Rows break these rules, or were not answered because they do."""
+        for label, rows in rules.items():
+            self._row[_FIRST_BROKEN + self._rules[label]] += rows
+            if rejected:
+                self._row[_FIRST_REJECTED + self._rules[label]] += rows
 
     def log_lost(self, lines: int) -> None:
         """Lines of the prediction log could not be written."""
@@ -129,8 +147,23 @@ class Metrics:
             if len(self._classes) > _MOST_CLASSES:
                 rest = totals[_FIRST_CLASS + _MOST_CLASSES]
                 yield f"mlops_prediction_total{_labels({'class': 'other'})} {rest:.0f}"
+        if self._rules:
+            yield from self._told(
+                "mlops_broken_rows_total", "Rows that break a rule of the data.", _FIRST_BROKEN, totals
+            )
+            told = "Rows that were not answered because they or others of their request break a rule."
+            yield from self._told("mlops_rejected_rows_total", told, _FIRST_REJECTED, totals)
         yield from _head("mlops_log_errors_total", "counter", "Lines of the prediction log that were lost.")
         yield f"mlops_log_errors_total {totals[_LOG_ERRORS]:.0f}"
+
+    def _told(self, name: str, about: str, first: int, totals: list[float]) -> Iterator[str]:
+        """A counter by rule."""
+        yield from _head(name, "counter", about)
+        for label, number in self._rules.items():
+            if number < _MOST_RULES:
+                yield f"{name}{_labels({'rule': label})} {totals[first + number]:.0f}"
+        if len(self._rules) > _MOST_RULES:
+            yield f'{name}{{rule="other"}} {totals[first + _MOST_RULES]:.0f}'
 
 
 def _head(name: str, kind: str, help_text: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ import uvicorn
 import uvloop
 
 from mlops_cli.errors import INTERRUPTED, TERMINATED, MlopsError, Outside
-from mlops_cli.runtime import connection, predictors, rows
+from mlops_cli.runtime import connection, predictors, rows, rules
 from mlops_cli.runtime.app import App
 from mlops_cli.runtime.follow import Follow, Follower, Version, taken
 from mlops_cli.runtime.log import Lines, PredictionLog
@@ -66,13 +66,14 @@ def load(settings: Settings) -> tuple[Scorer, dict[str, str]]:
         predictor.answer(given)
     about = {"model": settings.name, "version": settings.version or "", "digest": model.id}
     lines = None if settings.log is None else Lines(settings.log, settings.name, settings.version)
-    return Scorer(predictor, lines, settings.key, settings.max_rows), about
+    guard = rules.guard(settings.directory, predictor.signature, settings.rules)
+    return Scorer(predictor, lines, settings.key, settings.max_rows, guard), about
 
 
 def build(settings: Settings, shared: Shared, worker: int, say: Say) -> App:
     """The application of one worker, with its model loaded; the errors of a model that cannot be used."""
     scorer, about = load(settings)
-    metrics = Metrics(shared, worker, about, scorer.signature.classes)
+    metrics = Metrics(shared, worker, about, scorer.signature.classes, scorer.rules)
     log = None if settings.log is None else PredictionLog(settings.log, metrics.log_lost, say)
     return App(scorer, settings, metrics, log, Reporter(say))
 

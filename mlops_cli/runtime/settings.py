@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_cli.errors import InputUnusable, UnknownColumn, Usage
-from mlops_cli.runtime import log
+from mlops_cli.runtime import log, rules
 from mlops_cli.runtime.signature import Signature
 
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -21,7 +21,7 @@ class Settings:
 
     `version` None: the model comes from no registry. `tokens` empty: everyone may ask. `key` is a column that
     identifies a row in the log and need not be one of the model's. Sizes are in bytes. `context` are columns that
-    every row on standard input has without sending them, as text.
+    every row on standard input has without sending them, as text. `rules`: what becomes of rows that break the model's.
     """
 
     directory: Path
@@ -38,9 +38,12 @@ class Settings:
     max_rows: int = 100_000
     drain_seconds: float = 2.0
     context: Mapping[str, str] = field(default_factory=dict)
+    rules: str = "warn"
 
     def __post_init__(self) -> None:
         """Usage for a number that makes no sense."""
+        if self.rules not in rules.MODES:
+            raise Usage(f"--rules {self.rules!r} is unknown", f"there is: {', '.join(rules.MODES)}")
         if not 0 <= self.port <= 65_535:
             raise Usage(f"--port {self.port} is not between 0 and 65535")
         for flag, number in (("workers", self.workers), ("max-body", self.max_body), ("max-rows", self.max_rows)):
@@ -77,6 +80,7 @@ class Flags:
     max_rows: int = 100_000
     drain_seconds: float = 2.0
     context: str | None = None
+    rules: str = "warn"
 
     def settings(self, directory: Path, name: str, version: str | None) -> Settings:
         """The settings for one model; Usage for what makes no sense."""
@@ -101,6 +105,7 @@ class Flags:
             max_rows=self.max_rows,
             drain_seconds=self.drain_seconds,
             context=constants(self.context),
+            rules=self.rules,
         )
 
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import msgspec
 
 from mlops_cli.errors import Stopped, Usage
-from mlops_cli.runtime import frames, predictors
+from mlops_cli.runtime import frames, predictors, rules
 from mlops_cli.runtime.log import Lines, PredictionLog
 from mlops_cli.runtime.messages import Say
 from mlops_cli.runtime.protocols.base import Refused, Request, Row, converter, decoded
@@ -38,7 +38,8 @@ def run(settings: Settings, source: BinaryIO, sink: BinaryIO, say: Say) -> int:
     if settings.log is not None:
         lines = Lines(settings.log, settings.name, settings.version)
         log = PredictionLog(settings.log, lambda lost: None, say)
-    scorer = Scorer(predictor, lines, settings.key, settings.max_rows)
+    guard = rules.guard(settings.directory, predictor.signature, settings.rules)
+    scorer = Scorer(predictor, lines, settings.key, settings.max_rows, guard)
     new_id = request_ids()
     encode = msgspec.json.Encoder().encode_lines
     refused = total = 0
@@ -96,9 +97,9 @@ def _answers(scorer: Scorer, given: list[bytes], read: Read, request_id: str) ->
     started = perf_counter()
     try:
         request = Request(len(given), rows=[read(one) for one in given])
-        answers = scorer.answers(request)
+        answers, broken = scorer.answers(request)
         # Before they are written: it takes out what is for the log alone.
-        return answers, scorer.lines(request, answers, request_id, started) or bytearray()
+        return answers, scorer.lines(request, answers, broken, request_id, started) or bytearray()
     except Refused as error:
         if len(given) == 1:
             message = re.sub(r"^row 0: ", "", error.message)

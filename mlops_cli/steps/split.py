@@ -9,6 +9,7 @@ import polars as pl
 from msgspec import UNSET, UnsetType
 
 from mlops_cli.errors import EmptyInput, InputUnusable
+from mlops_cli.runtime import rules
 from mlops_cli.sources.names import exactly
 from mlops_cli.steps import (
     memo,
@@ -99,6 +100,8 @@ def _build(
         made.folds = split_folds.write(*assignment.folds(options, axis), counts[0], payload, table.name)
     made.clean = not made.leaking
     made.write(payload)
+    if table.rules is not None:  # what the rows have passed goes on with them
+        (payload / rules.FILE).write_bytes(table.rules)
     params = msgspec.to_builtins(options) | ({"stream": table.commands} if table.commands else {})
     return Contents("split", table.inputs, params, seed=options.seed, schema=tables.described(schema))
 

@@ -20,6 +20,7 @@ from polars.lazyframe.opt_flags import DEFAULT_QUERY_OPT_FLAGS
 
 from mlops_cli.errors import Corrupt, InputUnusable, MlopsError, Outside, SchemaMismatch
 from mlops_cli.models.kinds import IMAGES
+from mlops_cli.runtime import rules
 from mlops_cli.steps import bare, parts, references
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Verdict
@@ -42,7 +43,8 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 @dataclass(frozen=True)
 class Table:
     """A table to read. `key` is its share of a memo key (None: cannot be keyed); `once`: it can be read one time only;
-    `commands` are those of the stream it came by, whose artefacts do not exist."""
+    `commands` are those of the stream it came by, whose artefacts do not exist; `rules` the `rules.json` that its rows
+    have passed."""
 
     frame: pl.LazyFrame
     inputs: list[Input]
@@ -50,6 +52,7 @@ class Table:
     name: str
     once: bool = False
     commands: list[list[str]] = field(default_factory=list)
+    rules: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def from_artefact(artefact: Artefact, source: Input, part: str | None = None) ->
     if not paths:
         raise Corrupt(f"{artefact.path} has no table {part or ''}".rstrip())
     key = [artefact.id, part or ""]
-    return Table(pl.scan_parquet(paths, glob=False), [source], key, source.ref)
+    passed = artefact.read(rules.FILE) if artefact.has(rules.FILE) else None
+    return Table(pl.scan_parquet(paths, glob=False), [source], key, source.ref, rules=passed)
 
 
 def _from_stdin(stdin: Stdin) -> Table:

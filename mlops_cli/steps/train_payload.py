@@ -12,6 +12,7 @@ from polars import selectors
 
 from mlops_cli.metrics.base import Measurements, text_of
 from mlops_cli.models.target import Target
+from mlops_cli.runtime import rules
 from mlops_cli.runtime import signature as signatures
 from mlops_cli.runtime.predictors import Prediction, Predictor
 from mlops_cli.runtime.signature import Signature
@@ -22,6 +23,8 @@ from mlops_cli.steps.train_data import Counted, Source
 from mlops_cli.store.artefact import Artefact
 
 EXAMPLE_ROWS, EXAMPLE_IMAGES = 5, 2
+_SAME = {kind: (kind,) for kind in ("bool", "int", "string", "date", "datetime")} | {"float": ("float", "int")}
+"""What type of column a rule may be for to be held against one of the signature's types."""
 
 
 def files(rows: Counted, target: Target, predictor: Predictor, source: Source, seed: int) -> dict[str, bytes]:
@@ -43,7 +46,18 @@ def files(rows: Counted, target: Target, predictor: Predictor, source: Source, s
         "example.json": _json(_example(rows.train, predictor)),
         "metrics.json": _json(measured),
         mlmodel.FILE: mlmodel.encode(signature),
+        **_rules(source.train.rules, signature),
     }
+
+
+def _rules(given: bytes | None, signature: Signature) -> dict[str, bytes]:
+    """The rules of the model's own columns, which guard it in use; nothing where there are none."""
+    if given is None:
+        return {}
+    passed = rules.decode(given)
+    kinds = {column.name: column.type for column in (*signature.accepted, *signature.measured)}
+    own = [rule for rule in passed.rules if rule.type in _SAME.get(kinds.get(rule.column, ""), ())]
+    return {rules.FILE: msgspec.structs.replace(passed, rules=own, left_out=[]).encode()} if own else {}
 
 
 def measured(model: Artefact) -> dict[str, Any]:

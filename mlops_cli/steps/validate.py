@@ -23,7 +23,7 @@ from mlops_cli.steps import (
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
 from mlops_cli.steps.references import Given
-from mlops_cli.steps.rules import resolve
+from mlops_cli.steps.rules import compiled, resolve
 from mlops_cli.steps.rules.rule import Plan
 from mlops_cli.steps.tables import Table
 from mlops_cli.steps.validate_asked import Asked
@@ -152,6 +152,8 @@ def _build(source: _Source, asked: Asked, payload: Path, rejects: Path) -> Conte
         told.examples |= validate_rows.examples(written, failures, numbers)
     report = validate_report.report(asked.digest, [item for item, _ in failures], plan.measures, told)
     validate_report.write(report, payload)
+    if asked.rules is not None:
+        compiled.write(compiled.compile(plan, schema, asked.digest), payload)
     return contents
 
 

@@ -34,6 +34,7 @@ ENVELOPE: dict[str, pl.DataType] = {
     "prediction": pl.String(),
     "proba": pl.List(pl.Float64),
     "ms": pl.Float64(),
+    "broken": pl.List(pl.String),
 }
 """The columns of a log line besides `inputs`, and the types they are read as."""
 

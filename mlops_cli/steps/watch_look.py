@@ -19,6 +19,7 @@ from mlops_cli.steps import (
     watch_log,
     watch_measure,
     watch_readings,
+    watch_rules,
     watch_telemetry,
 )
 from mlops_cli.steps.context import Context
@@ -36,7 +37,8 @@ from mlops_cli.steps.watch_telemetry import Quarters, Stream
 class Sources:
     """What is looked at: `log` is what serve writes to; `actuals` a table with the target's column, joined by request
     or by `key`; `by` are columns each level of which is measured too; `telemetry` is a table of readings, compared with
-    those of `telemetry_reference`, and `time` and `device` its columns where their names do not say so."""
+    those of `telemetry_reference`, and `time` and `device` its columns where their names do not say so; `schema` is a
+    file of rules in the place of the model's."""
 
     log: str
     actuals: str | None = None
@@ -46,6 +48,7 @@ class Sources:
     telemetry_reference: str | None = None
     time: str | None = None
     device: str | None = None
+    schema: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ def look(
     stream = _stream(ctx, sources, subject, span)
     device = stream.readings.counts.device if stream else None
     others = [device] if device else []
+    rules = subject.rules if sources.schema is None else watch_rules.from_file(sources.schema, signature)
     by = watch_by.check(sources.by, signature, others)
     with watch_log.read(ctx, Path(sources.log), span, subject.answered, signature.logged) as whole:
         log, cuts = whole, []
@@ -86,6 +90,7 @@ def look(
             *_arrived(joined),
             *performance,
             *watch_measure.operation(whole, signature, subject.features),
+            *watch_rules.measure(whole, rules, gates),
             *watch_drift.measure(whole, reference, signature, tests),
             *watch_columns.measure(whole, signature),
             *(one for cut in cuts for one in watch_by.measure(log, cut, reference, signature, tests)),
@@ -100,7 +105,7 @@ def look(
     notes = [*_notes(subject, span, reference, log, joined, useless), *_told(telemetry)]
 
     def why(of: Gate) -> str:
-        return _why(of, sources, reference, log, joined, telemetry)
+        return _why(of, sources, reference, log, joined, telemetry) or watch_rules.why(of, rules)
 
     return Look(log, joined, list(sources.by), telemetry, metrics, notes, why)
 
@@ -158,7 +163,9 @@ def _why(
         return f"{of.column} is not in the log"
     if of.metric in extensions.DRIFT:
         return "no profile to compare with" if reference is None or of.column == watch_drift.PREDICTION else ""
-    if of.metric.startswith(("null_share", "unseen_share", "latency_", "mean", "min", "max", "psi_", "ks_", "silent")):
+    if of.metric.startswith(
+        (watch_rules.NAME, "null_share", "unseen_share", "latency_", "mean", "min", "max", "psi_", "ks_", "silent")
+    ):
         return ""
     if joined is None:
         return "no --actuals, so no labels to judge it by"

@@ -9,8 +9,10 @@ from mlops_cli.drift.base import Profile
 from mlops_cli.errors import SchemaMismatch, Usage
 from mlops_cli.metrics.base import Measurements, Metric
 from mlops_cli.runtime import features as preparation
+from mlops_cli.runtime import rules
 from mlops_cli.runtime import signature as signatures
 from mlops_cli.runtime.features import Features
+from mlops_cli.runtime.rules import Rule
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import profile, references, tables
 from mlops_cli.steps.context import Context
@@ -32,6 +34,7 @@ class Subject:
     features: Features | None
     profile: Profile | None
     evaluated: list[Metric] | None
+    rules: list[Rule] | None = None
 
     @property
     def name(self) -> str:
@@ -54,6 +57,7 @@ def subject(ctx: Context, given: Given) -> Subject:
         preparation.decode(model.read(preparation.FILE)) if model.has(preparation.FILE) else None,
         model.json(PROFILE, Profile) if model.has(PROFILE) else None,
         _evaluated(ctx, found),
+        rules.decode(model.read(rules.FILE)).rules if model.has(rules.FILE) else None,
     )
 
 

@@ -21,11 +21,15 @@ DEEPEST = "the JSON is nested too deeply"
 
 
 class Refused(Exception):
-    """A request that is not answered: the HTTP status and one line that says why."""
+    """A request that is not answered: the HTTP status and one line that says why.
 
-    def __init__(self, status: int, message: str) -> None:
+    `broken` has the rules that its rows break, with the number of rows, when that is the reason.
+    """
+
+    def __init__(self, status: int, message: str, broken: Mapping[str, int] | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.broken = broken or {}
         self.message = message if len(message) <= _SHOWN else f"{message[:_SHOWN]}…"
 
 

@@ -12,7 +12,7 @@ from mlops_cli.errors import InputUnusable
 from mlops_cli.sources.names import exactly
 from mlops_cli.steps.rules import checks, dataset, expressions, labels, looks, schema, types, values
 from mlops_cli.steps.rules.resolve import Bound, Resolved
-from mlops_cli.steps.rules.rule import Look, Plan, Rule
+from mlops_cli.steps.rules.rule import Look, Part, Plan, Rule
 
 
 def build(resolved: Resolved, known: dataset.Known | None = None) -> Plan:
@@ -127,21 +127,32 @@ def _column(resolved: Resolved, bound: Bound, column: Any, value: pl.Expr) -> li
     if bound.coerced:
         before = exactly(name)
         lost = before.is_not_null() & _converted(before, bound).is_null()
-        rules.append(Rule(f"{name}: coerce({column.dtype})", name, "coerce", lost))
+        rules.append(Rule(f"{name}: coerce({column.dtype})", name, "coerce", lost, parts=_width(bound, lost)))
     elif bound.type is not None and (outside := _outside(bound, value)) is not None:
-        rules.append(Rule(f"{name}: dtype({str(bound.type.dtype).lower()})", name, "dtype", outside, **own))
+        label = f"{name}: dtype({str(bound.type.dtype).lower()})"
+        rules.append(Rule(label, name, "dtype", outside, parts=_width(bound, outside), **own))
     if not column.nullable:
         missing = value.is_null()
         if bound.dtype.is_float():  # as pandera: NaN is a missing value here
             missing = missing | value.is_nan().fill_null(False)
-        rules.append(Rule(f"{name}: not_nullable", name, "not_nullable", missing, **own))
+        part = Part(name, "not_nullable", {}, missing)
+        rules.append(Rule(f"{name}: not_nullable", name, "not_nullable", missing, parts=(part,), **own))
     if column.unique:
         rules.append(Rule(f"{name}: unique", name, "unique", None, key=(name,), **own))
     for given, check in zip(bound.rule.checks, column.checks, strict=True):
         fail = _failing(resolved, check, value, bound.dtype)
-        label = f"{name}: {given.error or labels.called(check)}"
-        rules.append(Rule(label, name, check.name, fail, warning=check.raise_warning, max_bad=given.max_bad))
+        label, part = f"{name}: {given.error or labels.called(check)}", Part(name, check.name, check.statistics, fail)
+        told = {"warning": check.raise_warning, "max_bad": given.max_bad}
+        rules.append(Rule(label, name, check.name, fail, parts=(part,), **told))
     return rules
+
+
+def _width(bound: Bound, fail: pl.Expr) -> tuple[Part, ...]:
+    """That the values fit the width of integer that the rules name, if they name one."""
+    if bound.type is None or bound.type.limits is None:
+        return ()
+    low, high = bound.type.limits
+    return (Part(bound.name, "in_range", {"min_value": low, "max_value": high}, fail),)
 
 
 def _failing(resolved: Resolved, check: Any, value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
@@ -168,11 +179,12 @@ def _table(resolved: Resolved, pandera: Any, outputs: Mapping[str, pl.Expr]) -> 
         rules.append(Rule(f"unique({', '.join(names)})", None, "unique", None, key=names))
     dtypes = _dtypes(resolved)
     for given, whole in zip(resolved.rules.checks, pandera.checks, strict=True):
-        fails = []
+        parts = []
         for name in resolved.keeps:
             one = schema.check(resolved.rules.source, given, dtypes[name])
-            fails.append(_failing(resolved, one, outputs[name], dtypes[name]))
-        any_fails = pl.any_horizontal(fails)
+            fail = _failing(resolved, one, outputs[name], dtypes[name])
+            parts.append(Part(name, str(one.name), one.statistics or {}, fail))
+        any_fails = pl.any_horizontal([part.fail for part in parts])
         rules.append(
             Rule(
                 f"every column: {given.error or labels.called(whole)}",
@@ -181,6 +193,7 @@ def _table(resolved: Resolved, pandera: Any, outputs: Mapping[str, pl.Expr]) -> 
                 any_fails,
                 warning=whole.raise_warning,
                 max_bad=given.max_bad,
+                parts=tuple(parts),
             )
         )
     return rules

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -13,6 +13,16 @@ from mlops_cli.steps.rules.form import DatasetRule
 
 AT_ONCE = 1 << 23
 """Rows whose values are compared in one go: about half a gigabyte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A rule as far as it is about one column of a row: what is checked, and the rows that fail."""
+
+    column: str
+    check: str
+    arguments: Mapping[str, Any]
+    fail: pl.Expr
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,7 @@ class Rule:
     known: pl.LazyFrame | None = None
     shows: tuple[str, ...] = ()  # the columns that examples are taken from, if they are others
     max_bad: str | None = None  # how many rows may break it, if it has a limit of its own
+    parts: tuple[Part, ...] = ()  # of a rule that any single row can be held against, elsewhere too
 
 
 class Look(Protocol):
