@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import polars as pl
 
 # What is measured is an installed program, whose modules have been compiled: a Python that was told to write no
 # bytecode would compile them at every start.
@@ -65,19 +68,45 @@ def row(what: str, ours: Took, floor: Took, target: float) -> None:
     )
 
 
-def flights(path: Path, rows: int) -> None:
-    """The built-in real flights, repeated with jitter to so many rows, as Parquet; `delayed` is the target."""
-    import numpy as np
-    import polars as pl
+BLOCK = 1_000_000
 
-    source = Path(__file__).parents[2] / "mlops_cli" / "demo" / "flights.csv.gz"
-    real = pl.read_csv(source, null_values=["NA"], infer_schema_length=None, try_parse_dates=True)
-    real = real.drop_nulls("arr_delay")
-    dice = np.random.default_rng(0)
-    many = real[dice.integers(0, real.height, rows)]
-    many.with_columns(
+
+def flights(path: Path, rows: int) -> None:
+    """The built-in real flights, repeated with jitter to so many rows, as Parquet or CSV; `delayed` is the target.
+
+    Made a million rows at a time, so that the number of them is bounded by the disk only.
+    """
+    import pyarrow.csv as csv
+    import pyarrow.parquet as pq
+
+    writer = None
+    for start in range(0, rows, BLOCK):
+        block = _block(start, min(BLOCK, rows - start)).to_arrow()
+        if writer is None:
+            made = csv.CSVWriter if path.suffix == ".csv" else pq.ParquetWriter
+            writer = made(str(path), block.schema)
+        writer.write_table(block.cast(writer.schema) if path.suffix != ".csv" else block)
+    if writer is not None:
+        writer.close()
+
+
+def _block(seed: int, rows: int) -> pl.DataFrame:
+    """Real flights, drawn with replacement, their numbers moved a little."""
+    import numpy as np
+
+    dice = np.random.default_rng(seed)
+    many = _real()[dice.integers(0, _real().height, rows)]
+    return many.with_columns(
         (pl.col("arr_delay") > 15).alias("delayed"),
         pl.col("dep_delay") + pl.Series(dice.integers(-3, 4, rows)),
         pl.col("distance") + pl.Series(dice.integers(-20, 21, rows)),
         *(pl.Series(f"noise{index}", dice.normal(size=rows)) for index in range(5)),
-    ).drop("arr_delay", "tailnum", "flight").write_parquet(path)
+    ).drop("arr_delay", "tailnum", "flight")
+
+
+@functools.cache
+def _real() -> pl.DataFrame:
+    """The flights that landed."""
+    source = Path(__file__).parents[2] / "mlops_cli" / "demo" / "flights.csv.gz"
+    real = pl.read_csv(source, null_values=["NA"], infer_schema_length=None, try_parse_dates=True)
+    return real.drop_nulls("arr_delay")
