@@ -8,7 +8,7 @@ import typer
 
 Source = Annotated[
     list[str] | None,
-    typer.Argument(metavar="SOURCE…", help="Files, globs, directories of images, URLs; '-' or none: stdin."),
+    typer.Argument(metavar="SOURCE…", help="Files, globs, directories of images, s3://…; '-' or none: stdin."),
 ]
 Format = Annotated[
     str | None,
@@ -26,7 +26,8 @@ Label = Annotated[
     typer.Option(
         "--label",
         metavar="RULE",
-        help="Labels of images: directory (that they lie in), none, or a FILE (CSV, NDJSON) with path and label.",
+        help="Labels of images: directory (that they lie in), none, or a FILE (CSV, NDJSON) with columns path and "
+        "label.",
     ),
 ]
 Camera = Annotated[

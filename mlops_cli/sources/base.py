@@ -90,7 +90,7 @@ class Found:
 
 
 class Place(Protocol):
-    """What every module in the table `PLACES` of extensions offers; an entry point `mlops.places` does the same.
+    """What every module in the table `PLACES` of extensions offers; none is in it yet.
 
     What is outside and fails is Outside, what is not there Missing, a wrong query Usage or InputUnusable; one line,
     and no secret in it: credentials come from the environment, from files, or in the driver's own ways.

@@ -1,4 +1,4 @@
-"""Tables that were looked at and not read yet: the files, objects, databases and lakes that a user names."""
+"""Tables that were looked at and not read yet: what a user names."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ def origin(ctx: Context, names: Sequence[str], asked: Asked) -> Origin:
     if not places:
         return _of_files(ctx, ingest_files.expand(names), asked)
     if len(names) > 1:
-        raise Usage(
-            f"{logs.redact(names[0])} is a table of its own", "give it alone, or several with --input NAME=SOURCE"
-        )
+        raise Usage(f"{logs.redact(names[0])} is a table of its own", "give it alone")
     return _of_place(places[0], names[0], asked)
 
 
