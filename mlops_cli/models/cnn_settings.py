@@ -24,7 +24,8 @@ WORK = 450_000
 """Images of 32 × 32 pixels that a fit sees, unless that would be too few or too many times the same."""
 LEAST_EPOCHS, MOST_EPOCHS = 6, 40
 OFTEN = 20
-"""Images that are seen less often than this are not blanked nor changed in light: it would slow learning down."""
+"""Where images are so many that each is usually seen less often than this, they are not blanked nor changed in light:
+it would slow learning down. Few images need it, however often they are seen."""
 BATCH = 512
 PARTS = 8
 """A batch is cut in at most this many parts, each computed on one thread: more threads do not help."""
@@ -91,11 +92,12 @@ def read(given: Mapping[str, str]) -> dict[str, Any]:
 def recipe(settings: Mapping[str, Any], rows: int, cost: float) -> Recipe:
     """The recipe of a fit on `rows` images, each `cost` times the work of one of 32 × 32 pixels; a smaller one takes no
     less time."""
-    epochs = settings.get("epochs", min(MOST_EPOCHS, max(LEAST_EPOCHS, round(WORK / (rows * max(1.0, cost))))))
+    usual = min(MOST_EPOCHS, max(LEAST_EPOCHS, round(WORK / (rows * max(1.0, cost)))))
+    epochs = settings.get("epochs", usual)
     batch = min(settings.get("batch_size", _batch(rows)), rows)
     parts = max(1, min(PARTS, batch // LEAST_PART))
     own = {name: value for name, value in settings.items() if name not in (*OF_DATA, "epochs", "batch_size")}
-    if epochs < OFTEN:
+    if usual < OFTEN:
         own = {"cutout": 0.0, "jitter": 0.0} | own
     return Recipe(epochs=epochs, batch_size=batch, parts=parts, **own)
 

@@ -1,4 +1,4 @@
-"""Tables that were looked at and not read yet: the files, objects, databases and lakes that a user names."""
+"""Tables that were looked at and not read yet: what a user names."""
 
 from __future__ import annotations
 

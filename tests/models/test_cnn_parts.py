@@ -19,6 +19,8 @@ def test_the_recipe_follows_the_number_of_images_and_their_work():
     few = cnn_settings.recipe({}, 300, 1.0)
     assert (many.cutout, many.jitter, few.cutout, few.jitter) == (0, 0, 0.25, 0.1)
     assert cnn_settings.recipe({"cutout": 0.5}, 40_000, 1.0).cutout == 0.5
+    brief, long = cnn_settings.recipe({"epochs": 10}, 300, 1.0), cnn_settings.recipe({"epochs": 40}, 40_000, 1.0)
+    assert (brief.cutout, brief.jitter, long.cutout, long.jitter) == (0.25, 0.1, 0, 0)
     assert (few.epochs, few.batch_size, few.parts) == (40, 64, 2)
     assert cnn_settings.recipe({}, 10, 1.0).batch_size == 10
     assert cnn_settings.recipe({"batch_size": 256, "size": 64}, 40_000, 1.0).rate == pytest.approx(many.rate / 2)
