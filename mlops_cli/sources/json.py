@@ -131,8 +131,9 @@ def _parsed(name: str, kind: pl.DataType | None) -> pl.Expr:
 
 
 def _refuse(files: Sequence[File], error: str) -> None:
-    """A reader that failed after all was looked at: say why by line."""
-    raise _explain(files, error)
+    """A reader that failed after all was looked at: say why by line; nothing when it was the writer."""
+    if "deeply nested" not in error:
+        raise _explain(files, error)
 
 
 def _explain(files: Sequence[File], error: BaseException | str) -> InputUnusable:
