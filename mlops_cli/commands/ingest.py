@@ -36,17 +36,18 @@ def main(
     force: _options.Force = False,
     registry: _options.Registry = None,
 ) -> None:
-    """Read data from files, globs or standard input into a dataset.
+    """Read data from files, globs, URLs or standard input into a dataset.
 
-    CSV, NDJSON, Parquet and Arrow, also compressed; several files of one format make one table. Delta and Iceberg
-    tables. Images: directories, archives, videos, prefixes of object stores. Rows are shaped in this order: --sql,
+    CSV, NDJSON, Parquet and Arrow, also compressed; several files of one format make one table. Images: directories,
+    tar and zip archives, videos. All of them also from s3://, gs://, az:// and https://: an object, a prefix, a
+    pattern. Databases by URL with --query; Delta and Iceberg tables. Rows are shaped in this order: --sql,
     --rename, --cast, --target-schema, --dedupe, --columns, --limit.
 
     \b
     mlops ingest 'logs/*.csv.gz' -o data
     mlops ingest flights.parquet --sql 'select carrier, distance from data where arr_delay is not null'
     mlops ingest --input a=a.csv b=b.parquet --sql 'select … from a join b using (k)' --cast 'at=datetime[us,UTC]'
-    curl -s https://example.org/flights.csv | mlops ingest - --columns carrier,origin
+    mlops ingest 's3://bucket/logs/2013-*.csv.gz' https://example.org/flights.csv --columns carrier,origin
     mlops ingest FRAMES/ s3://bucket/frames/ --label labels.csv --reject bad.parquet
 
     Exit codes: 0 done, 1 more images are unreadable than --max-bad allows, 4 a source is missing, empty or damaged.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mlops_cli.errors import EmptyInput, SchemaMismatch
+from mlops_cli.sources import lines
 from mlops_cli.sources.base import File, Options, Scanned
 from mlops_cli.sources.csv_dialect import encoding, sniff
 from mlops_cli.sources.csv_table import Table
@@ -27,6 +28,8 @@ def scan(files: Sequence[File], options: Options) -> Scanned:
     dialect = sniff(files[0])
     for file in files[1:]:
         _same_columns(files[0], file, dialect.names, sniff(file).names)
+    for file in files:
+        lines.check(file)
     if len(dialect.names) > 1:
         files = [_without_blank_end(file, number, options) for number, file in enumerate(files)]
     table = Table(tuple(files), dialect, options.narrowed, frozenset(options.texts))

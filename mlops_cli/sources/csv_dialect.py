@@ -20,6 +20,12 @@ _ENCODINGS = (  # UTF-32 before UTF-16: the little-endian marks begin alike
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
+_WIDE = (  # ASCII without a mark
+    (re.compile(rb"[\t\n\r -~]\0\0\0"), "UTF-32LE"),
+    (re.compile(rb"\0\0\0[\t\n\r -~]"), "UTF-32BE"),
+    (re.compile(rb"(?:[\t\n\r -~]\0){2}"), "UTF-16LE"),
+    (re.compile(rb"(?:\0[\t\n\r -~]){2}"), "UTF-16BE"),
+)
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _ROWS = 200
 
@@ -33,8 +39,9 @@ class Dialect:
 
 
 def encoding(head: bytes) -> str | None:
-    """The encoding that a byte order mark at the beginning announces, other than UTF-8."""
-    return next((name for mark, name in _ENCODINGS if head.startswith(mark)), None)
+    """The encoding that a byte order mark announces, other than UTF-8, or that the first characters show."""
+    marked = next((name for mark, name in _ENCODINGS if head.startswith(mark)), None)
+    return marked or next((name for shape, name in _WIDE if shape.match(head)), None)
 
 
 def sniff(file: File) -> Dialect:
@@ -57,11 +64,7 @@ def _refuse(file: File, head: bytes) -> None:
     if other:
         raise Corrupt(f"{name} is {other} text, not UTF-8", f"iconv -f {other} -t UTF-8 {file.quoted} | mlops ingest -")
     if b"\0" in head:
-        wide = head.count(b"\0") * 3 > len(head)
-        raise Corrupt(
-            f"{name} is not text: it has a zero byte at offset {head.index(0)}",
-            "if it is UTF-16: iconv -f UTF-16LE -t UTF-8" if wide else "",
-        )
+        raise Corrupt(f"{name} is not text: it has a zero byte at offset {head.index(0)}")
     if b"\n" not in head and b"\r" in head:
         raise Corrupt(f"{name} ends its lines with CR alone", f"tr '\\r' '\\n' < {file.quoted} | mlops ingest -")
     if not head.removeprefix(codecs.BOM_UTF8).split(b"\n", 1)[0].strip():

@@ -10,7 +10,7 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from mlops_cli.errors import Corrupt, EmptyInput, InputUnusable, SchemaMismatch
-from mlops_cli.sources import csv_types, json_check
+from mlops_cli.sources import csv_types, json_check, lines
 from mlops_cli.sources.base import File, Options, Scanned
 from mlops_cli.sources.names import exactly
 
@@ -45,6 +45,7 @@ def _as_lines(file: File, number: int, options: Options) -> File:
     if not head.strip():
         raise EmptyInput(f"{file.name} is empty")
     if not head.lstrip().startswith(b"["):
+        lines.check(file)
         return file
     if file.path.stat().st_size > LARGEST_ARRAY:
         hint = f"jq -c '.[]' {file.quoted} | mlops ingest -"
@@ -130,8 +131,9 @@ def _parsed(name: str, kind: pl.DataType | None) -> pl.Expr:
 
 
 def _refuse(files: Sequence[File], error: str) -> None:
-    """A reader that failed after all was looked at: say why by line."""
-    raise _explain(files, error)
+    """A reader that failed after all was looked at: say why by line; nothing when it was the writer."""
+    if "deeply nested" not in error:
+        raise _explain(files, error)
 
 
 def _explain(files: Sequence[File], error: BaseException | str) -> InputUnusable:

@@ -15,6 +15,9 @@ import pyarrow as pa
 
 from mlops_cli.errors import Corrupt, InputUnusable
 
+MOST_BYTES, RATIO = 1 << 30, 500
+"""A file may unpack to so many bytes, or to so many times its own: beyond that it was made to fill a disk."""
+
 _CHUNK = 1 << 20
 
 
@@ -47,13 +50,14 @@ def refuse(name: str, quoted: str, head: bytes) -> None:
 def unpack(path: Path, name: str, head: bytes, target: Path, most: int | None = None) -> None:
     """Write what a compressed file holds to `target`, in constant memory.
 
-    Corrupt when it is damaged or cut short, or holds more than `most` bytes.
+    Corrupt when it is damaged or cut short, or holds more than `most` bytes (as a table far more than itself).
     """
+    most = most or max(MOST_BYTES, RATIO * path.stat().st_size)
     packer, opened = next(found for magic, found in _PACKERS.items() if head.startswith(magic))
     with target.open("wb") as sink:
         try:
             with opened(path) as source:
-                shutil.copyfileobj(source, _Bounded(sink, name, most) if most else sink, _CHUNK)
+                shutil.copyfileobj(source, _Bounded(sink, name, most), _CHUNK)
         except (EOFError, zlib.error, lzma.LZMAError, pa.ArrowException, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
@@ -70,5 +74,6 @@ class _Bounded:
         """Write, or refuse what would grow without bounds."""
         self._left -= len(data)
         if self._left < 0:
-            raise Corrupt(f"{self._name} unpacks to far more than images would", "unpack it yourself if you trust it")
+            what = f"{self._name} is a bomb: it unpacks to far more than its own size"
+            raise Corrupt(what, "unpack it yourself if you trust it")
         return self._sink.write(data)

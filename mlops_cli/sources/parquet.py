@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_cli.errors import Corrupt, EmptyInput
-from mlops_cli.sources import batches
+from mlops_cli.sources import batches, parquet_bomb
 from mlops_cli.sources.base import File, Options, Scanned
 from mlops_cli.sources.batches import Part
 
@@ -27,6 +27,8 @@ def scan(files: Sequence[File], options: Options) -> Scanned:
     rows = sum(footer.metadata.num_rows for footer in footers)
     if rows == 0:
         raise EmptyInput(f"{files[0].name} has columns and no rows")
+    for file, footer in zip(files, footers, strict=True):
+        parquet_bomb.refuse(file, footer)
     parts = [_part(file, footer.schema_arrow) for file, footer in zip(files, footers, strict=True)]
     return Scanned(batches.table(parts), check=lambda give_up: rows)
 

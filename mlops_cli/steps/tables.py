@@ -166,9 +166,13 @@ def reading(name: str) -> Iterator[None]:
             raise _system(text) from None
         raise InputUnusable(f"{name}: {text}") from None
     except OSError as error:
-        if error.errno is None:
-            raise _system(_first_line(error)) from None
-        raise
+        if error.errno is not None:
+            raise
+        if "deeply nested" in str(error):
+            raise SchemaMismatch(
+                "values are nested deeper than Parquet can hold", "leave them out: --columns"
+            ) from None
+        raise _system(_first_line(error)) from None
 
 
 def _system(text: str) -> BaseException:
