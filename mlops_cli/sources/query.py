@@ -19,7 +19,8 @@ _STATEMENT = re.compile(
 def resolve(query: str | None, tables: Callable[[], Mapping[str, str]], where: str) -> str:
     """The query that is meant: the text itself, or all rows of a table by its name, or of the only one there is.
 
-    `tables` lists name → how SQL names it. Errors: Usage for a statement that is no query, Missing for no such table, EmptyInput for none.
+    `tables` lists name → how SQL names it. Errors: Usage for a statement that is no query, Missing for no such table,
+    EmptyInput for none.
     """
     if query is not None and _QUERY.match(query):
         text = query.strip().rstrip(";").rstrip()
