@@ -135,7 +135,7 @@ def explained(error: Exception) -> MlopsError:
         return UnknownColumn(said)
     if state in ("42P01", "3F000") or re.search(r'FATAL: +database ".*" does not exist', str(error)):
         return Missing(said)
-    if state == "25006":
+    if state == "25006" or "in a read-only transaction" in said:
         return Usage(f"--query would change something: {said}", "only queries are taken")
     if state == "42501":
         return Outside(said, "ask for the right to select from it")
