@@ -29,7 +29,7 @@ def main(
     force: _options.Force = False,
     registry: _options.Registry = None,
 ) -> None:
-    """Read data from files, globs or standard input into a dataset.
+    """Read data from files, databases or standard input into a dataset.
 
     CSV, NDJSON, Parquet and Arrow, also compressed; several files of one format make one table. Images: directories,
     tar and zip archives, videos, prefixes of object stores. The memory it takes does not depend on the size.
@@ -38,9 +38,11 @@ def main(
     mlops ingest 'logs/*.csv.gz' -o data
     mlops ingest flights.parquet --sql 'select carrier, distance from data where arr_delay is not null'
     curl -s https://example.org/flights.csv | mlops ingest - --columns carrier,origin
+    mlops ingest @db.url --query 'select * from orders' --since id -o orders
     mlops ingest FRAMES/ s3://bucket/frames/ --label labels.csv --reject bad.parquet
 
-    Exit codes: 0 done, 1 more images are unreadable than --max-bad allows, 4 a source is missing, empty or damaged.
+    Exit codes: 0 done, 1 more images are unreadable than --max-bad allows, 4 a source is missing, empty or damaged,
+    8 a database or store cannot be reached.
     """
     with _pipe.session("ingest", json=json, quiet=quiet, verbose=verbose, force=force, registry=registry) as session:
         names = tuple(source or ["-"])

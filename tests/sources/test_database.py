@@ -9,16 +9,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import pytest
-from conftest import Ended
 from postgres import Server
 
 from mlops_cli.store import artefact
 
-Cli = Callable[..., Ended]
+Cli = Callable[..., Any]
 
 TYPES = """select 1::int2 a, 2::int4 b, 3::int8 c, 1.5::float4 d, 2.5::float8 e, 3.25::numeric(10,2) f, 1.5::numeric g,
 true h, 'x'::text i, 'y'::varchar(10) j, '\\xdead'::bytea k, date '2020-01-01' l, timestamp '2020-01-01 10:00' m,
@@ -38,7 +38,7 @@ def rows(reference: str) -> pl.DataFrame:
     return pl.read_parquet(artefact.open_artefact(Path(reference)).tables())
 
 
-def failed(ended: Ended, code: int, word: str, *parts: str) -> None:
+def failed(ended: Any, code: int, word: str, *parts: str) -> None:
     """One line of ours with that code, a hint at most, no secret, and nothing on standard output."""
     assert ended.code == code, ended.err
     lines = ended.err.splitlines()
@@ -64,6 +64,13 @@ def test_types_are_those_of_polars_or_text(pg: Server, cli: Cli) -> None:
         "x": 1.5, "y": "[1,2)", "z": '["a"]',
     }  # fmt: skip
     assert (row["n"].hour, row["aa"]) == (8, "b8f0c9a0-0000-0000-0000-000000000001")
+
+
+def test_types_of_ones_own_are_text_or_what_they_are_made_of(pg: Server, cli: Cli) -> None:
+    pg.run("drop domain if exists dom", "drop type if exists mood", "create domain dom as numeric(5, 1)")
+    pg.run("create type mood as enum ('good', 'bad')")
+    frame = rows(cli("ingest", pg.url(), "--query", "select 'bad'::mood as m, 1.5::dom as d, xml '<a/>' as x").ref)
+    assert [str(value) for value in frame.row(0)] == ["bad", "1.5", "<a/>"]
 
 
 def test_the_manifest_says_what_was_asked_and_what_came(pg: Server, cli: Cli, work: Path) -> None:
@@ -153,6 +160,8 @@ def test_a_password_that_everybody_can_see_is_refused(cli: Cli, work: Path) -> N
     failed(cli("ingest", "@odd.url"), 2, "usage", "%2F")
     (work / "odd.url").write_text("postgresql://me:s3kret@h:port/db")
     failed(cli("ingest", "@odd.url"), 2, "usage", "me:***@h")
+    (work / "odd.url").write_text("postgresql://me:s3kr%zzet@h/db")  # which libpq repeats
+    failed(cli("ingest", "@odd.url"), 2, "usage", "***")
     (work / "odd.url").write_text("s3kret")
     failed(cli("ingest", "@odd.url"), 2, "usage", "no URL")
     failed(cli("ingest", "@nowhere.url"), 4, "missing", "nowhere.url")
@@ -161,7 +170,7 @@ def test_a_password_that_everybody_can_see_is_refused(cli: Cli, work: Path) -> N
 COPYING = "from pg_stat_activity where query like 'COPY%{0}%' and pid <> pg_backend_pid()"
 
 
-def end_meanwhile(pg: Server, tag: str, end: Callable[[], Any]) -> Ended:
+def end_meanwhile(pg: Server, tag: str, end: Callable[[], Any]) -> Any:
     """A long answer is being read by a process of its own when something ends it."""
     query = f"select i, repeat('x', 500) as {tag} from generate_series(1, 4000000) t(i)"
     command = [sys.executable, "-m", "mlops_cli", "ingest", pg.url(), "--query", query, "-o", "out"]
@@ -172,7 +181,7 @@ def end_meanwhile(pg: Server, tag: str, end: Callable[[], Any]) -> Ended:
     end()
     out, err = process.communicate(timeout=120)
     assert out == "mlops:stop:8:ingest\n"
-    return Ended(process.returncode, "", err)
+    return SimpleNamespace(code=process.returncode, out="", err=err)
 
 
 def test_a_connection_that_is_cut_in_the_middle(pg: Server, work: Path) -> None:

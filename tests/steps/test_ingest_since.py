@@ -10,17 +10,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
-from conftest import Ended
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from postgres import Server
 
 from mlops_cli.store import artefact
 
-Cli = Callable[..., Ended]
+Cli = Callable[..., Any]
 
 
 def csv(path: str, *rows: str) -> None:
