@@ -16,7 +16,7 @@ from mlops_cli.commands import _pipe
 from mlops_cli.errors import MlopsError
 
 COMMANDS = {
-    "ingest": "Read data from files, globs, URLs or standard input into a dataset.",
+    "ingest": "Read data from files, URLs, databases or standard input into a dataset.",
     "validate": "Check a dataset against rules; keep the rows that pass.",
     "split": "Divide a dataset into train, valid and test parts.",
     "train": "Fit a model on a split.",

@@ -36,7 +36,7 @@ def main(
     force: _options.Force = False,
     registry: _options.Registry = None,
 ) -> None:
-    """Read data from files, globs, URLs or standard input into a dataset.
+    """Read data from files, URLs, databases or standard input into a dataset.
 
     CSV, NDJSON, Parquet and Arrow, also compressed; several files of one format make one table. Images: directories,
     tar and zip archives, videos. All of them also from s3://, gs://, az:// and https://: an object, a prefix, a
@@ -48,9 +48,11 @@ def main(
     mlops ingest flights.parquet --sql 'select carrier, distance from data where arr_delay is not null'
     mlops ingest --input a=a.csv b=b.parquet --sql 'select … from a join b using (k)' --cast 'at=datetime[us,UTC]'
     mlops ingest 's3://bucket/logs/2013-*.csv.gz' https://example.org/flights.csv --columns carrier,origin
+    mlops ingest @db.url --query 'select * from orders' --since id -o orders
     mlops ingest FRAMES/ s3://bucket/frames/ --label labels.csv --reject bad.parquet
 
-    Exit codes: 0 done, 1 more images are unreadable than --max-bad allows, 4 a source is missing, empty or damaged.
+    Exit codes: 0 done, 1 more images are unreadable than --max-bad allows, 4 a source is missing, empty or damaged,
+    8 a database or store cannot be reached.
     """
     with _pipe.session("ingest", json=json, quiet=quiet, verbose=verbose, force=force, registry=registry) as session:
         names = tuple(source or ([] if input else ["-"]))

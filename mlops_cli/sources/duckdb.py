@@ -61,9 +61,11 @@ def plan(connection: Any, query: str, since: Since | None) -> Plan:
         raise Usage("--query is more than one statement", "give one query")
     described = connection.execute(f"describe {query}").fetchall()
     kinds = {name: kind for name, kind, *_ in described}
+    if len(kinds) < len(described):  # two columns of one name, which is refused
+        return Plan(query, pa.schema([(name, pa.string()) for name, *_ in described]))
     condition, parameters = _since(kinds, since)
     casts = {name: _cast(kind) for name, kind in kinds.items()}
-    if len(kinds) == len(described) and (condition or any(casts.values())):
+    if condition or any(casts.values()):
         query = around(query, ", ".join(_asked(quoted(name), cast) for name, cast in casts.items()), condition)
     reader = connection.sql(around(query, condition="false"), params=list(parameters) or None).to_arrow_reader(_ROWS)
     return Plan(query, plain_schema(reader.schema), parameters)

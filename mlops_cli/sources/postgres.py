@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -108,21 +108,14 @@ def _since(schema: pa.Schema, since: Since | None) -> tuple[str, tuple[tuple[str
 
 @contextmanager
 def run(connection: Any, plan: Plan) -> Iterator[pa.RecordBatchReader]:
-    """The answer; when it is not wanted to its end, the server is told."""
+    """The answer; when it is not wanted to its end, the driver ends it."""
     with connection.cursor() as cursor:
         for name, value in plan.settings:
             cursor.execute("select pg_catalog.set_config($1, $2, true)", (name, value))
             cursor.fetchall()
         cursor.execute(plan.sql)
-        reader = cursor.fetch_record_batch()
-        try:
+        with cursor.fetch_record_batch() as reader:
             yield reader
-        except BaseException:
-            with suppress(driver.Error):
-                cursor.adbc_cancel()
-            raise
-        finally:
-            reader.close()
 
 
 def explained(error: Exception) -> MlopsError:
@@ -135,7 +128,7 @@ def explained(error: Exception) -> MlopsError:
         return UnknownColumn(said)
     if state in ("42P01", "3F000") or re.search(r'FATAL: +database ".*" does not exist', str(error)):
         return Missing(said)
-    if state == "25006":
+    if state == "25006" or "in a read-only transaction" in said:
         return Usage(f"--query would change something: {said}", "only queries are taken")
     if state == "42501":
         return Outside(said, "ask for the right to select from it")

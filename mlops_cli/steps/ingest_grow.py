@@ -140,8 +140,6 @@ def _without_known(growth: Growth, before: Artefact, path: Path, written: Writte
     known = ties.with_columns(nth_of).join(old.with_columns(nth_of), on=keys, how="semi", nulls_equal=True)[index]
     if not len(known):
         return written.rows
-    if len(known) == written.rows:
-        return 0
     whole = path.with_name("whole.parquet")
     path.rename(whole)
     rest = pl.scan_parquet(whole, glob=False).with_row_index(index).filter(~pl.col(index).is_in(known.implode()))

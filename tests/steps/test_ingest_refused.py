@@ -49,7 +49,7 @@ def left(folder: Path) -> list[str]:
         (["--sql", "select * from read_csv('y')"], 2, "mlops ingest: usage: --sql calls read_csv"),
         (["--sql", "select a from data; select b from data"], 2, "mlops ingest: usage: --sql: "),
         (["--sql", "select a from data where a > 9"], 4, "mlops ingest: empty: x.csv: the selection leaves no rows\n"),
-        (["--since", "x"], 2, "mlops ingest: usage: No such option: --since"),
+        (["--upto", "x"], 2, "mlops ingest: usage: No such option: --upto"),
     ],
 )
 def test_flags_that_are_refused(cli: Callable[..., Any], work: Path, flags: list[str], code: int, message: str) -> None:
