@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import glob
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_cli.errors import Usage
+from mlops_cli.errors import Usage, WrongKind
 
 _PINNED = re.compile(r"(.+)@(\d+|\d{4}-\d{2}-\d{2}[T0-9:.Z+-]*)", re.DOTALL)
 _SCHEME = re.compile(r"(?:delta|iceberg)(?:\+(\w+))?://(.*)", re.DOTALL)
@@ -32,6 +33,15 @@ def kind(name: str) -> str | None:
     if path.name.endswith(".metadata.json") or any((path / "metadata").glob("*.metadata.json")):
         return "iceberg"
     return None
+
+
+def refuse_inside(pattern: str) -> None:
+    """WrongKind for a glob over the files of a table: some of them may not belong to its newest version any more."""
+    for folder in Path(pattern).parents if glob.has_magic(pattern) else ():
+        found = None if glob.has_magic(str(folder)) else kind(str(folder))
+        if found and folder.name:
+            what = f"{pattern} names the files of the {found.capitalize()} table {folder}, deleted rows and all"
+            raise WrongKind(what, f"mlops ingest {folder}")
 
 
 def parse(name: str, at: str | None) -> Lake:

@@ -58,6 +58,8 @@ def origin(ctx: Context, names: Sequence[str], asked: Asked, *, datasets: bool =
     if not places:
         if datasets and len(names) == 1 and _is_reference(names[0]):
             return _of_artefact(ctx, names[0])
+        for name in names:
+            lake_names.refuse_inside(name)
         return _of_files(ctx, ingest_files.expand(names), asked)
     if len(names) > 1:
         raise Usage(

@@ -131,6 +131,16 @@ def test_a_data_file_that_is_gone_cut_or_damaged(tmp_path: Path, kind: str, cli:
 
 
 @every
+def test_its_files_are_not_taken_for_the_table(tmp_path: Path, kind: str, cli: Callable[..., Any]) -> None:
+    name = WRITERS[kind](tmp_path, FRAME)
+    for pattern in ("**/*.parquet", "*.parquet" if kind == "delta" else "d*/*.parquet"):
+        ended = cli("ingest", f"{name}/{pattern}")
+        assert (ended.code, f"mlops ingest {name}" in ended.err) == (4, True), ended.err
+    (file,) = Path(name).rglob("*.parquet")
+    assert cli("ingest", file).ref  # one file by its name is what it is
+
+
+@every
 def test_lineage_names_the_version_and_a_pinned_one_is_found_again(
     tmp_path: Path, kind: str, cli: Callable[..., Any], work: Path
 ) -> None:
