@@ -178,7 +178,7 @@ def _told(location: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise Missing(f"{logs.redact(location)}: a file of the table is gone: {_line(error)}") from None
-    except NotImplementedError as error:
+    except RuntimeError as error:  # what it has not implemented, too
         raise SchemaMismatch(f"{logs.redact(location)}: {_line(error)}, which mlops cannot read") from None
     except Exception as error:  # pyiceberg raises what its parsers raise: of pydantic, avro, json and arrow
         text = f"{logs.redact(location)}: {_line(error)}"
