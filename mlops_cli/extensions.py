@@ -16,7 +16,7 @@ SOURCES = {  # asked in this order what a file is
     "csv": "mlops_cli.sources.csv",
 }
 PLACES = {"delta": "mlops_cli.sources.delta", "iceberg": "mlops_cli.sources.iceberg"}
-"""Where tables lie that are no files: the scheme of a URL, up to a + → who reads it."""
+"""Where tables lie that are no files: the scheme of a URL, or the kind of a lake → who reads it."""
 
 MODELS = {
     "lightgbm": "mlops_cli.models.lightgbm",

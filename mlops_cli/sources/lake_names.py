@@ -26,7 +26,10 @@ class Lake:
 
 
 def kind(name: str) -> str | None:
-    """`delta` or `iceberg` for a directory that is such a table, perhaps with `@VERSION`; None for anything else."""
+    """`delta` or `iceberg` for a URL whose scheme says so, and for a directory that is such a table, each perhaps with
+    `@VERSION`; None for anything else."""
+    if _SCHEME.fullmatch(name):
+        return name.partition("://")[0].partition("+")[0]
     path = Path(_parted(name)[0])
     if (path / "_delta_log").is_dir():
         return "delta"

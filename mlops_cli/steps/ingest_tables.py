@@ -71,8 +71,7 @@ def origin(ctx: Context, names: Sequence[str], asked: Asked, *, datasets: bool =
 def place_of(name: str) -> str | None:
     """Where the table lies that a name means; None for a file."""
     scheme, there, _ = name.partition("://")
-    kind = scheme.partition("+")[0]
-    return kind if there and kind in extensions.PLACES else lake_names.kind(name)
+    return lake_names.kind(name) or (scheme if there and scheme in extensions.PLACES else None)
 
 
 def _is_reference(name: str) -> bool:
