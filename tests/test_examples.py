@@ -16,14 +16,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 RAW = ("month", "day", "dep_time", "dep_delay", "arr_delay", "carrier", "flight", "origin", "dest", "distance")
-RAW += ("hour", "minute", "time_hour")
+RAW += ("hour", "minute", "time_hour", "tailnum")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
 def examples(tmp_path: Path) -> Path:
-    """A copy of the examples with a flights.csv in the raw form, made from the flights that mlops ships."""
+    """A copy of the examples with tables in the raw form, made from the flights that mlops ships."""
     folder = tmp_path / "examples"
     shutil.copytree(
         ROOT / "examples", folder, ignore=shutil.ignore_patterns("build", ".mlops", "mlops-registry", "logs")
@@ -39,7 +39,24 @@ def examples(tmp_path: Path) -> Path:
                 scheduled = row["sched_dep_time"].zfill(4)
                 more = {"month": int(year_month_day[1]), "day": int(year_month_day[2]), "dep_time": row["dep_delay"]}
                 writer.writerow(row | more | {"hour": int(scheduled[:2]), "minute": int(scheduled[2:])})
+        _weather_and_planes(folder / place, rows)
     return folder
+
+
+def _weather_and_planes(folder: Path, rows: list[dict[str, str]]) -> None:
+    """The tables that are joined to the flights: some hours and planes are unknown, and some values of the others."""
+    hours = sorted({(row["origin"], row["time_hour"]) for row in rows})[::2]
+    tails = sorted({row["tailnum"] for row in rows} - {"", "NA"})[::2]
+    with (folder / "weather.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("origin", "time_hour", "visib", "wind_speed", "precip"))
+        writer.writerows(
+            (*hour, n % 11, "NA" if n % 9 == 0 else n % 23 + 0.5, n % 3 / 10) for n, hour in enumerate(hours)
+        )
+    with (folder / "planes.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("tailnum", "year", "seats"))
+        writer.writerows((tail, "NA" if n % 7 == 0 else 1990 + n % 23, 50 + n % 200) for n, tail in enumerate(tails))
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

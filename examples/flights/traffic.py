@@ -1,6 +1,6 @@
 """Live traffic: ask a served model about every flight of November and December as it leaves.
 
-usage: traffic.py FLIGHTS.csv http://127.0.0.1:8080
+usage: traffic.py FOLDER http://127.0.0.1:8080, with flights.csv, weather.csv and planes.csv in the folder
 
 The standard library alone, as any client could be. All flights of an hour go in one request, MLflow's
 `dataframe_records`; the flight's own name goes along as `flight_id`, under which its outcome comes in later.
@@ -23,11 +23,25 @@ FIRST_MONTH = 11
 WAIT_SECONDS = 30
 
 
-def departures(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The hour and what is known at departure, for every flight that left."""
+def number(text: str) -> float | None:
+    """A number, or None where there is none."""
+    return None if text in ("", "NA") else float(text)
+
+
+def by(path: Path, *keys: str) -> dict[tuple[str, ...], dict[str, str]]:
+    """The rows of a CSV file by the values of some columns."""
     with path.open(encoding="utf-8", newline="") as file:
+        return {tuple(row[key] for key in keys): row for row in csv.DictReader(file)}
+
+
+def departures(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The hour and what is known at departure, for every flight that left."""
+    weather, planes = by(folder / "weather.csv", "origin", "time_hour"), by(folder / "planes.csv", "tailnum")
+    with (folder / "flights.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             if int(row["month"]) >= FIRST_MONTH and row["dep_time"] not in ("", "NA"):
+                sky, plane = weather.get((row["origin"], row["time_hour"]), {}), planes.get((row["tailnum"],), {})
+                built = number(plane.get("year", ""))
                 yield (
                     row["time_hour"],
                     {
@@ -40,6 +54,9 @@ def departures(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                         "minute": int(row["minute"]),
                         "dep_delay": int(row["dep_delay"]),
                         "departs": row["time_hour"],
+                        **{name: number(sky.get(name, "")) for name in ("visib", "wind_speed", "precip")},
+                        "plane_age": None if built is None else 2013 - built,
+                        "seats": number(plane.get("seats", "")),
                     },
                 )
 
@@ -77,9 +94,9 @@ def ask(connection: http.client.HTTPConnection, rows: list[dict[str, Any]]) -> l
 
 def main() -> None:
     """Send all of it, hour by hour, and say how many there were."""
-    path, address = Path(sys.argv[1]), sys.argv[2]
+    folder, address = Path(sys.argv[1]), sys.argv[2]
     hours: list[list[dict[str, Any]]] = []
-    for _, group in itertools.groupby(sorted(departures(path), key=lambda item: item[0]), key=lambda item: item[0]):
+    for _, group in itertools.groupby(sorted(departures(folder), key=lambda item: item[0]), key=lambda item: item[0]):
         hours.append([row for _, row in group])
     connection = connect(address)
     started = time.monotonic()

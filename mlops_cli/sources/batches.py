@@ -118,8 +118,9 @@ def _lazy(part: Part, schema: pl.Schema) -> pl.LazyFrame:
     ) -> Iterator[pl.DataFrame]:
         del batch_size
         left = n_rows
-        for batch in _validated(part, columns):
-            frame = batch.select(selectors.by_name(columns)) if columns is not None else batch
+        wanted = schema.names()[:1] if columns == [] else columns  # rows are counted by a column, if none is wanted
+        for batch in _validated(part, wanted):
+            frame = batch if columns is None else picked(batch, columns)
             if left is not None:
                 frame = frame.head(left)
                 left -= frame.height
@@ -128,6 +129,11 @@ def _lazy(part: Part, schema: pl.Schema) -> pl.LazyFrame:
                 return
 
     return register_io_source(read, schema=schema, validate_schema=False)
+
+
+def picked(batch: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Some columns of a batch, whatever their names look like; with none of them it still has its rows."""
+    return batch.select(selectors.by_name(columns)) if columns else pl.DataFrame(height=batch.height)
 
 
 def _validated(part: Part, columns: Sequence[str] | None) -> Iterator[pl.DataFrame]:

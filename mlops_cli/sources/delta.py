@@ -47,25 +47,40 @@ def find(name: str, asked: Asked) -> Found:
 
 def _opened(lake: Lake) -> tuple[deltalake.DeltaTable, datetime.datetime]:
     """The table at its version, and when that was made."""
-    table = deltalake.DeltaTable(lake.location)
-    newest = table.version()
-    if lake.number is not None and lake.number > newest:
-        raise Missing(f"{lake.location} has no version {lake.number}", f"the newest is {newest}")
     if lake.number is not None:
-        try:
-            table.load_as_version(lake.number)
-        except DeltaError as error:
-            if _OUTSIDE.search(str(error)):
-                raise
-            raise Missing(f"{lake.location}: version {lake.number} cannot be read any more: {_line(error)}") from None
-    elif lake.time is not None:
+        table = _numbered(lake.location, lake.number)
+        return table, _time(table)
+    table = _table(lake.location)
+    if lake.time is not None:
         table.load_as_version(lake.time)
     made = _time(table)
     if lake.time is not None and made > lake.time:
-        raise Missing(
-            f"{lake.location} had no version yet at {lake.said}", f"version {table.version()} is of {_shown(made)}"
-        )
+        hint = f"version {table.version()} is of {_shown(made)}"
+        raise Missing(f"{lake.location} had no version yet at {lake.said}", hint)
     return table, made
+
+
+def _numbered(location: str, number: int) -> deltalake.DeltaTable:
+    """The table at a version. Missing when that is not there, or not any more."""
+    try:
+        return _table(location, number)
+    except TableNotFoundError:
+        raise
+    except DeltaError as error:
+        newest = _table(location).version()  # fails as it has to when it is not the version
+        if number > newest:
+            raise Missing(f"{location} has no version {number}", f"the newest is {newest}") from None
+        raise Missing(f"{location}: version {number} cannot be read any more: {_line(error)}") from None
+
+
+def _table(location: str, number: int | None = None) -> deltalake.DeltaTable:
+    """The table with its log read."""
+    return deltalake.DeltaTable(location, version=number, storage_options=_options(location))
+
+
+def _options(location: str) -> dict[str, str] | None:
+    """How long a store is asked again that does not answer; all else comes from the environment."""
+    return {"max_retries": "4", "retry_timeout": "60s"} if "://" in location else None
 
 
 def _time(table: deltalake.DeltaTable) -> datetime.datetime:
@@ -91,7 +106,7 @@ def _snapshot(location: str, table: deltalake.DeltaTable) -> Snapshot:
     schema = pa.schema(table.schema().to_arrow())
     names = delta_files.physical(location, table.schema().to_json(), mapped=mapping == "name")
     files = delta_files.listed(location, table, names)
-    handler = DeltaStorageHandler(location, None, {file.path: file.size for file in files})
+    handler = DeltaStorageHandler(location, _options(location), {file.path: file.size for file in files})
     store = pyarrow.fs.PyFileSystem(handler)
     return Snapshot(location, table.version(), schema, names, tuple(files), store.open_input_file)
 
@@ -132,6 +147,8 @@ def _failed(location: str, error: Any) -> InputUnusable | Outside:
     text = f"{logs.redact(location)}: {_line(error)}"
     if "://" in location and _OUTSIDE.search(str(error)):
         return Outside(text, "credentials and endpoint come from the environment: AWS_…, GOOGLE_…, AZURE_…")
+    if "unsupported" in str(error).lower():
+        return SchemaMismatch(text, "upgrade deltalake, or write the table without that feature")
     return Corrupt(f"{logs.redact(location)}: the log of the table is damaged: {_line(error)}")
 
 

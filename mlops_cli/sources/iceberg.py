@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.fs
 from pyiceberg.catalog import load_catalog
-from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError, NotInstalledError
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io import load_file_io
 from pyiceberg.io.pyarrow import ArrowScan, PyArrowFileIO, schema_to_pyarrow
@@ -20,7 +20,7 @@ from pyiceberg.table import DataScan, FileScanTask, StaticTable, Table
 from pyiceberg.table.snapshots import Snapshot
 
 from mlops_cli import logs
-from mlops_cli.errors import Corrupt, EmptyInput, Missing, MlopsError, Outside, SchemaMismatch, Usage
+from mlops_cli.errors import Corrupt, EmptyInput, Missing, MissingExtra, MlopsError, Outside, SchemaMismatch, Usage
 from mlops_cli.sources import batches, lake_names
 from mlops_cli.sources.asked import Asked
 from mlops_cli.sources.base import File, Found, Options, Scanned
@@ -63,6 +63,8 @@ def _listed(catalog: str, table: str) -> Table:
         return load_catalog(catalog).load_table(table)
     except (NoSuchTableError, NoSuchNamespaceError):
         raise Missing(f"there is no table {table} in the catalog {catalog}") from None
+    except NotInstalledError as error:
+        raise MissingExtra(f"the catalog {catalog}: {_line(error)}", "pip install 'pyiceberg[sql-sqlite]'") from None
     except (ValueError, KeyError) as error:
         hint = "pyiceberg finds catalogs in ~/.pyiceberg.yaml and $PYICEBERG_CATALOG__NAME__URI"
         raise Usage(f"the catalog {catalog} is not configured: {_line(error)}", hint) from None
@@ -178,7 +180,7 @@ def _told(location: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise Missing(f"{logs.redact(location)}: a file of the table is gone: {_line(error)}") from None
-    except NotImplementedError as error:
+    except RuntimeError as error:  # what it has not implemented, too
         raise SchemaMismatch(f"{logs.redact(location)}: {_line(error)}, which mlops cannot read") from None
     except Exception as error:  # pyiceberg raises what its parsers raise: of pydantic, avro, json and arrow
         text = f"{logs.redact(location)}: {_line(error)}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import glob
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_cli.errors import Usage
+from mlops_cli.errors import Usage, WrongKind
 
 _PINNED = re.compile(r"(.+)@(\d+|\d{4}-\d{2}-\d{2}[T0-9:.Z+-]*)", re.DOTALL)
 _SCHEME = re.compile(r"(?:delta|iceberg)(?:\+(\w+))?://(.*)", re.DOTALL)
@@ -25,13 +26,25 @@ class Lake:
 
 
 def kind(name: str) -> str | None:
-    """`delta` or `iceberg` for a directory that is such a table, perhaps with `@VERSION`; None for anything else."""
+    """`delta` or `iceberg` for a URL whose scheme says so, and for a directory that is such a table, each perhaps with
+    `@VERSION`; None for anything else."""
+    if _SCHEME.fullmatch(name):
+        return name.partition("://")[0].partition("+")[0]
     path = Path(_parted(name)[0])
     if (path / "_delta_log").is_dir():
         return "delta"
     if path.name.endswith(".metadata.json") or any((path / "metadata").glob("*.metadata.json")):
         return "iceberg"
     return None
+
+
+def refuse_inside(pattern: str) -> None:
+    """WrongKind for a glob over the files of a table: some of them may not belong to its newest version any more."""
+    for folder in Path(pattern).parents if glob.has_magic(pattern) else ():
+        found = None if glob.has_magic(str(folder)) else kind(str(folder))
+        if found and folder.name:
+            what = f"{pattern} names the files of the {found.capitalize()} table {folder}, deleted rows and all"
+            raise WrongKind(what, f"mlops ingest {folder}")
 
 
 def parse(name: str, at: str | None) -> Lake:

@@ -36,16 +36,10 @@ def kept(path: Path, rows: int, keys: Sequence[str], keep: str) -> tuple[pl.Lazy
     for number in range(rounds):
         part = table.with_row_index(_ROW)
         if rounds > 1:
-            part = part.filter(pl.struct(_hashable(table, names)).hash() % rounds == number)
+            part = part.filter(pl.struct(names).hash() % rounds == number)
         found = part.group_by(names).agg(row).select(_ROW).collect(engine="streaming")
         picked[found[_ROW].to_numpy()] = True
     return _masked(path, picked), rows - int(picked.sum())
-
-
-def _hashable(table: pl.LazyFrame, names: Sequence[str]) -> list[pl.Expr]:
-    """The keys so that equal ones have equal hashes: 0.0 and -0.0 too."""
-    schema = table.collect_schema()
-    return [pl.col(name) + 0.0 if schema[name].is_float() else pl.col(name) for name in names]
 
 
 def _masked(path: Path, picked: np.ndarray) -> pl.LazyFrame:

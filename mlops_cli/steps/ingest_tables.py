@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlops_cli import extensions, logs
 from mlops_cli.errors import Usage, WrongKind
-from mlops_cli.sources import remote
+from mlops_cli.sources import lake_names, remote
 from mlops_cli.sources.asked import Asked
 from mlops_cli.sources.remote import Remote
 from mlops_cli.steps import ingest_files, ingest_places, ingest_remote, references
@@ -119,7 +119,11 @@ def _sources(ctx: Context, names: Sequence[str], format: str | None) -> list[Pat
     """The files and objects that are named, in order."""
     found: list[Path | Remote] = []
     for name in names:
-        found.extend(_objects(ctx, name, format) if remote.scheme(name) else ingest_files.expand([name]))
+        if remote.scheme(name):
+            found.extend(_objects(ctx, name, format))
+        else:
+            lake_names.refuse_inside(name)
+            found.extend(ingest_files.expand([name]))
     return found
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import polars as pl
 import pyarrow as pa
-from polars import selectors
 from polars.exceptions import PanicException, PolarsError
 from polars.io.plugins import register_io_source
 from polars.lazyframe.opt_flags import DEFAULT_QUERY_OPT_FLAGS
@@ -21,6 +20,7 @@ from polars.lazyframe.opt_flags import DEFAULT_QUERY_OPT_FLAGS
 from mlops_cli.errors import Corrupt, InputUnusable, MlopsError, Outside, SchemaMismatch
 from mlops_cli.models.kinds import IMAGES
 from mlops_cli.runtime import rules
+from mlops_cli.sources.batches import picked
 from mlops_cli.steps import bare, parts, references
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Verdict
@@ -119,7 +119,7 @@ def _lazy(reader: Reader) -> pl.LazyFrame:
         for batch in reader:
             frame = pl.DataFrame(pl.from_arrow(batch.replace_schema_metadata(None)))
             if with_columns is not None:
-                frame = frame.select(selectors.by_name(with_columns))  # a name may look like a pattern
+                frame = picked(frame, with_columns)
             if predicate is not None:
                 frame = frame.filter(predicate)
             if left is not None:

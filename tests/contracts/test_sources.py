@@ -100,6 +100,13 @@ def test_can_be_collected_again_in_part_and_in_order(tmp_path: Path, name: str) 
 
 
 @every("name")
+def test_rows_are_there_when_no_column_is_wanted(tmp_path: Path, name: str) -> None:
+    frame = scanned(tmp_path, name, written(tmp_path, name, FRAME)).frame
+    pairs = frame.join(pl.LazyFrame({"other": [1, 2, 3]}), how="cross").select("other")
+    assert pairs.collect(engine="streaming").height == 3 * FRAME.height
+
+
+@every("name")
 def test_files_follow_one_another(tmp_path: Path, name: str) -> None:
     files = written(tmp_path, name, FRAME.head(1), FRAME.slice(1, 2), FRAME.tail(1))
     assert read(tmp_path, name, files).equals(FRAME)
