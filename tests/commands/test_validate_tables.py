@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -239,3 +239,24 @@ def test_json_schema_knows_every_example(cli: Cli, work: Path) -> None:
         assert [error.message for error in checker.iter_errors(plain)] == [], text
     for text in ("columns: {a: {nulable: true}}", "colums: {}", "rules: [{exp: a}]", "dataset: {rows: {min: 1}}"):
         assert list(checker.iter_errors(yaml.safe_load(text))), text
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_more_rows_than_a_batch_are_one_table(cli: Cli, work: Path, streamed: bool) -> None:
+    rows = 300_000
+    falling = pl.int_range(rows, 0, -1, eager=True)
+    frame = pl.DataFrame({"n": falling, "gap": [None, 1, 2] * (rows // 3)})
+    frame.with_columns(at=pl.from_epoch(pl.col("n") + 1_300_000_000)).write_parquet("long.parquet")
+    rules = """
+columns: {n: {gt: {value: 150000, severity: warning}}}
+dataset:
+  increasing: {column: n, max_bad: 100%}
+  null_share: {gap: 1}
+  freshness: {column: at, max_age: 100000d}
+  distinct: {n: {min_value: 1}}
+"""
+    code, told, err = validate(cli, rules, streamed=streamed, data="long.parquet")
+    assert code == 0, err
+    newest = datetime.fromtimestamp(1_300_000_000 + rows, UTC).isoformat()
+    assert [fact["value"] for fact in told["dataset"]] == [rows - 1, 1 / 3, newest, rows]
+    assert [one["rows"] for one in told["checks"] if one["check"] == "greater_than"] == [150_000]
