@@ -5,12 +5,13 @@
 Each side is a process of its own that imports first and then takes the time; they run in turn, the least of the
 repeats counts. The first row is what the target is about: the checks alone. The others are the whole command beside a
 script that leaves the same files, synced and digested: all rows pass (they are copied), and one row in a thousand
-fails (both parts are written).
+fails (both parts are written). pandera alone and pointblank (where it is installed) do the same checks in memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -81,7 +82,7 @@ OURS = """
 import json, sys, time
 from pathlib import Path
 import polars as pl
-from mlops_cli.steps import tables, validate, validate_rows
+from mlops_cli.steps import tables, validate, validate_asked, validate_rows
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Output
 from mlops_cli.steps.references import Given
@@ -91,7 +92,7 @@ what, data, rules, home = sys.argv[1:]
 start = time.perf_counter(), time.process_time()
 if what == "checks":
     frame = pl.scan_parquet(sorted(Path(data).glob("*.parquet")))
-    made = validate.plan_for(read.load(Path(rules)), frame.collect_schema(), "the table")
+    made = validate_asked.plan_for(read.load(Path(rules)), frame.collect_schema(), "the table")
     failures = made.failures(made.bad_values(frame))
     frame.select(validate_rows.counts(failures)).collect(engine="streaming").row(0)
 else:
@@ -100,6 +101,67 @@ else:
 peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 print(json.dumps([time.perf_counter() - start[0], time.process_time() - start[1], peak]))
 """
+
+
+PEERS = {
+    "pandera": """
+import pandera.polars as pa
+def col(type, *checks, nullable=False):
+    return pa.Column(type, list(checks), nullable=nullable)
+made = pa.DataFrameSchema({
+    "id": col(pl.Int64, pa.Check.ge(0)),
+    "delay": col(pl.Int64, pa.Check.in_range(-60, limit)),
+    "distance": col(pl.Float64, pa.Check.gt(0), nullable=True),
+    "temperature": col(pl.Float64, pa.Check.lt(60), nullable=True),
+    "carrier": col(pl.String, pa.Check.isin(["UA", "AA", "B6", "DL", "EV", "MQ"])),
+    "tailnum": col(pl.String, pa.Check.str_matches("N[0-9]+"), nullable=True),
+    "month": col(pl.Int64, pa.Check.in_range(1, 12), nullable=True),
+    "origin": col(pl.String, pa.Check.str_length(3, 3), nullable=True),
+})
+def check(frame):
+    try:
+        made.validate(frame, lazy=True)
+    except pa.errors.SchemaErrors:
+        pass
+""",
+    "pointblank": """
+import pointblank as pb
+def check(frame):
+    found = pb.Validate(frame).col_vals_ge("id", 0).col_vals_between("delay", -60, limit)
+    found = found.col_vals_gt("distance", 0, na_pass=True).col_vals_lt("temperature", 60, na_pass=True)
+    found = found.col_vals_in_set("carrier", ["UA", "AA", "B6", "DL", "EV", "MQ"])
+    found = found.col_vals_regex("tailnum", "^N[0-9]+", na_pass=True).col_vals_between("month", 1, 12, na_pass=True)
+    found = found.col_vals_regex("origin", "^.{3}$", na_pass=True)
+    found.interrogate(collect_extracts=False)
+""",
+}
+"""Other libraries with the same eight rules, on the table in memory, as they want it."""
+
+PEER = """
+import json, sys, time
+from pathlib import Path
+import polars as pl
+data, limit = Path(sys.argv[1]), int(sys.argv[2])
+SETUP
+start = time.perf_counter(), time.process_time()
+check(pl.read_parquet(sorted(data.glob("*.parquet"))))
+peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+print(json.dumps([time.perf_counter() - start[0], time.process_time() - start[1], peak]))
+"""
+
+
+def peers(dataset: Path, limit: int, rows: int, ours: _run.Took) -> None:
+    """Print what the others take that are installed, beside ours."""
+    for name, setup in PEERS.items():
+        if importlib.util.find_spec(name) is None:
+            print(f"{name} is not installed", flush=True)
+            continue
+        took = inside(PEER.replace("SETUP", setup), dataset, limit)
+        print(
+            f"{f'{name}, {rows:,} rows, eight checks':<46} {took.wall:7.2f} s, ours {ours.wall:.2f} s:"
+            f"  x {took.wall / ours.wall:.1f}  ({took.peak:,.0f} / {ours.peak:,.0f} MiB)",
+            flush=True,
+        )
 
 
 def make(path: Path, rows: int) -> None:
@@ -162,6 +224,8 @@ def main() -> int:
         for what, limit, target in (("checks", 900, 1.5), ("clean", 1000, 1.5), ("bad", 900, 1.5)):
             ours, bare = compare(what, folder, folder / "dataset", limit, arguments.repeat)
             _run.row(f"validate, {arguments.rows:,} rows, {SHOWN[what]}", ours, bare, target)
+            if what == "checks":
+                peers(folder / "dataset", limit, arguments.rows, ours)
             met = met and (what != "checks" or ours.wall <= target * bare.wall)
         return 0 if met else 1
     finally:

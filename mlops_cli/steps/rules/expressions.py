@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
@@ -14,44 +15,37 @@ from mlops_cli.errors import InputUnusable, SchemaMismatch, UnknownColumn
 from mlops_cli.steps.rules.form import ExpressionRule
 
 
-def _words(text: str) -> list[str]:
-    return text.split()
+def _words(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
 
 
-_WORDS = frozenset(
-    _words("""
+_WORDS = _words("""
     and or not in is null true false between like ilike rlike regexp similar to escape case when then else end
     distinct from as interval extract position div
 """)
-)
-FUNCTIONS = frozenset(
-    _words("""
-    abs array_contains array_length bit_length cast cbrt ceil ceiling char_length character_length coalesce concat
-    concat_ws cos date date_part div ends_with exp extract floor greatest if ifnull initcap least left length ln log
+FUNCTIONS = _words("""
+    abs array_contains array_length bit_length cbrt ceil ceiling char_length character_length coalesce concat
+    concat_ws cos date_part div ends_with exp extract floor greatest if ifnull initcap least left length ln log
     log10 log1p log2 lower ltrim mod month nullif octet_length position pow power regexp_like replace reverse right
-    round rtrim sign sin sqrt starts_with strftime strpos strptime substr substring timestamp trim try_cast upper
-    year
+    round rtrim sign sin sqrt starts_with strftime strpos substr substring trim try_cast upper year
 """)
-)
 """Functions whose answer is about one row, and the same every time."""
+ONE_ROW = "a condition is about one row, and its answer is the same every time: docs/validate.md has the functions"
 _TOKEN = re.compile(
     r"""(?P<text>'(?:[^']|'')*')|(?P<quoted>"(?:[^"]|"")*")|(?P<word>[^\W\d]\w*)|(?P<number>\d[\w.]*)|(?P<space>\s+)
         |(?P<comment>--|/\*)|(?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
 _TYPED = ("date", "timestamp", "time", "interval")  # words that make a literal of the text behind them
-_TYPES = frozenset(
-    _words("""
+_TYPES = _words("""
     int integer bigint smallint tinyint float real double precision decimal numeric text varchar string boolean bool
     date timestamp time interval
 """)
-)
-_FIELDS = frozenset(
-    _words("""
+_FIELDS = _words("""
     century day decade dow doy epoch hour isodow isoyear microsecond microseconds millisecond milliseconds minute
     month nanosecond nanoseconds quarter second time timezone week year
 """)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +97,15 @@ def _tokens(text: str, where: str) -> list[tuple[str, str]]:
     tokens = [(str(found.lastgroup), found[0]) for found in _TOKEN.finditer(text)]
     if any(kind == "comment" for kind, _ in tokens):
         raise InputUnusable(f"{where}: a comment has no place in a condition", "write it behind # in the YAML")
+    if "::" in (token + behind[1] for (_, token), behind in pairwise(tokens)):
+        raise InputUnusable(f"{where}: a value that cannot be converted would end it all", "try_cast(a as integer)")
     if any(kind == "other" and token in "'\";" for kind, token in tokens):
         raise InputUnusable(f"{where}: {text!r} is more than one condition, or a quote in it has no end")
     for number, (kind, token) in enumerate(tokens):
         word = token.lower()
         if kind == "word" and _next(tokens, number) == "(" and word not in FUNCTIONS | _WORDS:
-            near = difflib.get_close_matches(word, FUNCTIONS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"functions of one row: {', '.join(sorted(FUNCTIONS))}"
+            near = difflib.get_close_matches(word, FUNCTIONS, n=1, cutoff=0.7)
+            hint = f"did you mean {near[0]}?" if near else ONE_ROW
             raise InputUnusable(f"{where}: {token}() is no function of one row", hint)
     return tokens
 
@@ -145,7 +141,7 @@ def _column(tokens: list[tuple[str, str]], number: int) -> str | None:
 def _absent(name: str, data: Columns, where: str) -> UnknownColumn:
     near = difflib.get_close_matches(name, data, n=1)
     if name.lower() in ("over", "select", "current_date", "current_timestamp", "current_time", "now"):
-        hint = "a condition is about one row, and the same every time"
+        hint = ONE_ROW
     else:
         hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(list(data)[:12])}"
     return UnknownColumn(f"{where}: there is no column {name!r}", hint)
@@ -186,5 +182,8 @@ def _typed(
 
 
 def _why(error: BaseException) -> str:
-    text = str(error).strip().split("\n", 1)[0].replace("\x01", "")
-    return text.split(" (create native")[0][:200]
+    """The line of a message that says what is wrong."""
+    text = str(error).strip().replace("\x01", "")
+    if "regex parse error" in text:
+        return "the regular expression is none: " + text.rsplit("error: ", 1)[-1].split("\n")[0]
+    return text.split("\n", 1)[0].split(" (create native")[0][:200]
