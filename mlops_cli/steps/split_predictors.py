@@ -18,7 +18,7 @@ SAMPLE = 100_000
 """Rows of each part that are looked at, evenly spaced."""
 FEWEST = 10
 """With fewer rows of the test part outside the commonest value nothing can be said."""
-_AT_ONCE = 8  # columns that are read together
+_AT_ONCE = 3  # columns that are read together
 _QUANTILES = 64  # of a column of numbers, for each value of the target
 _EDGES = 1_024  # of a column of numbers in all, about
 _TOLD = 10
