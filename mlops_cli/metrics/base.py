@@ -56,7 +56,9 @@ class Certified(msgspec.Struct, frozen=True):
         """Why the metrics cannot be trusted, in words; empty when they can."""
         if self.clean:
             return ""
-        return "the split has no certificate" if self.clean is None else "the split leaks: " + "; ".join(self.leaks)
+        if self.clean is None:
+            return "the split has no certificate"
+        return "the split is not clean: " + "; ".join(self.leaks)
 
 
 class Measurements(msgspec.Struct, frozen=True, kw_only=True):

@@ -96,7 +96,7 @@ def _decisions(story: Story) -> Section:
     """Which alias named the version, from when to when, why, and by what gates."""
     if not story.held:
         return Section("Decisions", [], "No alias has named this version.")
-    rows: list[list[Cell]] = [[one.alias, one.since, _until(one), one.by, Text(one.why or "–")] for one in story.held]
+    rows: list[list[Cell]] = [[one.alias, one.since, _until(one), one.by, Text(_why(one))] for one in story.held]
     blocks: list[Block] = [Table(["alias", "since", "until", "by", "why"], rows)]
     gates = [
         _gate(one, gate) for one in story.held for gate in one.verdict.get("judgements") or [] if isinstance(gate, dict)
@@ -104,6 +104,12 @@ def _decisions(story: Story) -> Section:
     if gates:
         blocks.append(Table(["alias", "since", "gate", "answer", "measured", "reason"], gates))
     return Section("Decisions", blocks, "" if gates else "No gates were asked when an alias was moved to it.")
+
+
+def _why(held: Held) -> str:
+    """The reason of a move, and that for which leaks of the split were accepted."""
+    accepted = held.verdict.get("accepted_leaks")
+    return "; ".join(filter(None, [held.why, accepted and f"leaks accepted: {accepted}"])) or "–"
 
 
 def _gate(held: Held, gate: dict[str, Any]) -> list[Cell]:

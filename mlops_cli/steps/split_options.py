@@ -108,7 +108,7 @@ def instant(text: str, flag: str, zone: str | None) -> int:
         raise Usage(
             f"--{flag} {text!r} is neither a share nor a time", "0.2, 20%, 2013-11-01, 2013-11-01T06:00"
         ) from None
-    if found.tzinfo and zone is None:
+    if zone is None and datetime.datetime.fromisoformat(text.strip()).tzinfo:
         hint = "say it without an offset, as the column has none"
         raise Usage(f"--{flag} {text!r} has a time zone, and the column of --time has none", hint)
     aware = found if found.tzinfo else found.replace(tzinfo=datetime.UTC)

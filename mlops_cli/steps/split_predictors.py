@@ -18,8 +18,9 @@ SAMPLE = 100_000
 """Rows of each part that are looked at, evenly spaced."""
 FEWEST = 10
 """With fewer rows of the test part outside the commonest value nothing can be said."""
-_AT_ONCE = 8  # columns that are read together
-_EDGES = 1_024  # of a column of numbers, about
+_AT_ONCE = 3  # columns that are read together
+_QUANTILES = 64  # of a column of numbers, for each value of the target
+_EDGES = 1_024  # of a column of numbers in all, about
 _TOLD = 10
 
 
@@ -120,9 +121,10 @@ def _hits(train: pl.DataFrame, test: pl.DataFrame, column: str, usual: Any, *, n
 
 
 def _edges(values: NDArray[np.float64], strata: NDArray[np.uint32]) -> NDArray[np.float64]:
-    """Quantiles of the numbers of each stratum, each with the next number, so that every one is a bin of its own.
+    """Quantiles of the numbers of each stratum, its least and largest among them; each begins a bin.
 
-    By stratum, since a threshold between two of them, however rare one is, then lies between two edges.
+    By stratum, since a threshold between two of them, however rare one is, then lies between two edges. A number that
+    is several quantiles is a bin of its own: the next one begins at the next number that train has.
     """
     known = ~np.isnan(values)
     values, strata = values[known], strata[known]
@@ -131,12 +133,14 @@ def _edges(values: NDArray[np.float64], strata: NDArray[np.uint32]) -> NDArray[n
     order = np.lexsort((values, strata))
     begins = np.flatnonzero(np.diff(strata[order], prepend=0))
     ends = np.append(begins[1:], len(order))
-    each = max(2, _EDGES // len(begins))
+    each = max(2, min(_QUANTILES, _EDGES // len(begins)))
     places = [np.linspace(low, high - 1, each).astype(np.int64) for low, high in zip(begins, ends, strict=True)]
-    found = values[order][np.unique(np.concatenate(places))]
-    return np.unique(np.concatenate([found, np.nextafter(found, np.inf)]))
+    found, times = np.unique(values[order][np.concatenate([np.unique(place) for place in places])], return_counts=True)
+    all_of_them = np.unique(values)
+    after = np.searchsorted(all_of_them, found[times > 1], side="right")
+    return np.unique(np.concatenate([found, all_of_them[after[after < len(all_of_them)]]]))
 
 
 def _binned(values: NDArray[np.float64], edges: NDArray[np.float64]) -> pl.Series:
-    """The bin of each number, -1 for those that are none."""
-    return pl.Series(np.where(np.isnan(values), -1, np.searchsorted(edges, values, side="right")))
+    """The bin of each number: what is below all edges is in the first one, and -1 what is none."""
+    return pl.Series(np.where(np.isnan(values), -1, np.searchsorted(edges, values, side="right").clip(1)))

@@ -18,6 +18,9 @@ CHANCE = 0.001
 """Shares that differ more than they would once in a thousand times by chance are told."""
 
 
+_HINT = "mlops ingest --sql 'select cast(… as …)' gives it the same type"
+
+
 class Level(msgspec.Struct):
     """How many rows of a part have a value of the target, of those that have one, with Wilson's 95 % interval."""
 
@@ -81,7 +84,7 @@ def shares(parts: Mapping[str, pl.LazyFrame], of: Strata, name: str) -> Target:
     for part, frame in parts.items():
         dtype = frame.collect_schema()[of.column]
         if dtype.is_numeric() != of.dtype.is_numeric() or (dtype == pl.Boolean) != (of.dtype == pl.Boolean):
-            raise SchemaMismatch(f"{name}: column {of.column!r} is {of.dtype} in one part and {dtype} in {part}")
+            raise SchemaMismatch(f"{name}: column {of.column!r} is {of.dtype} in one part and {dtype} in {part}", _HINT)
         found = frame.select(of.value).group_by("stratum").len("rows").collect(engine="streaming")
         counts[part] = dict(found.rows())
     values = sorted({value for each in counts.values() for value in each if value is not None})
