@@ -18,6 +18,12 @@ def main(
     infer: Annotated[
         bool, typer.Option("--infer", help="Print rules that this data passes, and do nothing else.")
     ] = False,
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="PATH", help="Write an HTML page about the data as it comes.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="COLUMN", help="With --profile: what is to be predicted.")
+    ] = None,
     reject: _options.Reject = None,
     max_bad: Annotated[
         str,
@@ -49,16 +55,23 @@ def main(
         from mlops_cli.steps import validate
 
         if infer:
-            if schema or reject or out:
+            if schema or reject or out or profile:
                 raise Usage(
                     "--infer prints rules and goes with no other flag", "mlops validate DATA --infer > rules.yaml"
                 )
             session.print(validate.infer(session.context, session.given(data)))
             return
+        if target and not profile:
+            raise Usage("--target goes with --profile")
+        given = session.given(data)
+        if profile:
+            from mlops_cli.steps import describe
+
+            describe.run(session.context, given, profile, target)
         options = validate.Options(schema=schema, max_bad=max_bad)
         if session.streaming(out):
             from mlops_cli.steps import validate_stream
 
-            session.stream(validate_stream.stream(session.context, session.given(data), options, reject))
+            session.stream(validate_stream.stream(session.context, given, options, reject))
             return
-        session.finish(validate.run(session.context, session.given(data), options, session.output(out, reject)))
+        session.finish(validate.run(session.context, given, options, session.output(out, reject)))
