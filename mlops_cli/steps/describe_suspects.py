@@ -12,7 +12,7 @@ import polars as pl
 from mlops_cli.steps.describe_table import Column, Description
 from mlops_cli.steps.describe_target import LEAK, Association
 
-_DISTINCT = 0.98
+_DISTINCT, _ABOUT = 0.98, 0.8
 _ENOUGH = 100
 _SAME = 0.999
 _LINEAR = 0.9999
@@ -61,7 +61,7 @@ def _own(found: Description, column: Column) -> Iterator[Suspect]:
     if column.kind in ("image", "other"):
         return
     whole = column.dtype.is_integer() or column.kind == "text"
-    if whole and there >= _ENOUGH and (column.distinct or 0) >= _DISTINCT * there:
+    if whole and there >= _ENOUGH and _all_different(found, column, there):
         yield Suspect(column.name, "identifier", f"{column.distinct:,} different values in {there:,} rows")
     elif column.kind == "text":
         yield from _spellings(found, column)
@@ -69,6 +69,13 @@ def _own(found: Description, column: Column) -> Iterator[Suspect]:
         yield from _disguised(found, column)
     if column.kind == "number":
         yield from _sentinels(found, column)
+
+
+def _all_different(found: Description, column: Column, there: int) -> bool:
+    """Whether nearly no value comes twice: in the sample surely, in all rows as far as the estimate can tell."""
+    values = found.values(column.name)
+    estimated = column.distinct is not None and column.distinct >= (_DISTINCT if found.whole else _ABOUT) * there
+    return estimated and values.n_unique() >= _DISTINCT * len(values)
 
 
 def _first(found: Description, column: Column) -> str:

@@ -120,32 +120,34 @@ def _cramer(one: Codes, other: Codes) -> float:
 
 
 def _alone(bins: Codes, target: pl.Series, classes: bool) -> float | None:
-    """What a table of the column's values predicts on the odd rows, learnt from the even ones: λ or R², at least 0."""
+    """What a table of the column's values predicts on half of the rows, learnt from the others: λ or R², at least 0."""
     if len(bins) < 2 * _LEAST:
         return None
-    even = np.arange(len(bins)) % 2 == 0
+    learnt = np.random.default_rng(0).random(len(bins)) < 0.5  # not every other row: values may alternate
     if classes:
         y = np.unique(_codes(target), return_inverse=True)[1]
-        usual = int(np.bincount(y[even]).argmax())
-        base = float((y[~even] != usual).mean())
-        return None if base == 0 else max(0.0, 1 - float((y[~even] != _commonest(bins, y, even, usual)).mean()) / base)
+        usual = int(np.bincount(y[learnt]).argmax())
+        base = float((y[~learnt] != usual).mean())
+        return (
+            None if base == 0 else max(0.0, 1 - float((y[~learnt] != _commonest(bins, y, learnt, usual)).mean()) / base)
+        )
     values = target.to_numpy()
-    mean = float(values[even].mean())
-    base = float(((values[~even] - mean) ** 2).sum())
+    mean = float(values[learnt].mean())
+    base = float(((values[~learnt] - mean) ** 2).sum())
     counts, sums = (
-        np.bincount(bins[even], minlength=bins.max() + 1),
-        np.bincount(bins[even], values[even], bins.max() + 1),
+        np.bincount(bins[learnt], minlength=bins.max() + 1),
+        np.bincount(bins[learnt], values[learnt], bins.max() + 1),
     )
     means = np.where(counts > 0, sums / np.maximum(counts, 1), mean)
-    error = float(((values[~even] - means[bins[~even]]) ** 2).sum())
+    error = float(((values[~learnt] - means[bins[~learnt]]) ** 2).sum())
     return None if base == 0 else max(0.0, 1 - error / base)
 
 
-def _commonest(bins: Codes, y: Codes, even: NDArray[np.bool_], usual: int) -> Codes:
-    """For each odd row the class that was commonest in its bin among the even rows."""
+def _commonest(bins: Codes, y: Codes, learnt: NDArray[np.bool_], usual: int) -> Codes:
+    """For each row held out the class that was commonest in its bin among the others."""
     classes = int(y.max()) + 1
-    pairs, counts = np.unique(bins[even] * classes + y[even], return_counts=True)
+    pairs, counts = np.unique(bins[learnt] * classes + y[learnt], return_counts=True)
     order = np.lexsort((-pairs, counts))  # the last of a bin wins: most rows, then the lowest class
     table = np.full(int(bins.max()) + 1, usual, dtype=np.int64)
     table[pairs[order] // classes] = pairs[order] % classes
-    return table[bins[~even]]
+    return table[bins[~learnt]]
