@@ -18,6 +18,7 @@ from mlops_cli.steps.context import Context
 from mlops_cli.steps.limit import Limit
 from mlops_cli.steps.memo import Contents, Job, Output, Verdict
 from mlops_cli.steps.references import Given
+from mlops_cli.steps.rules import compiled
 from mlops_cli.steps.rules.form import Rules
 from mlops_cli.steps.rules.resolve import ERRORS
 from mlops_cli.steps.rules.rule import Plan
@@ -39,7 +40,10 @@ def stream(ctx: Context, given: Given, options: Options, reject: str | None) -> 
     work = _Work(ctx, table, rules, plan_for(rules, schema, table.name), limit, reject)
     made = table.frame.select([value.alias(name) for name, value in work.plan.outputs.items()])
     arrow = tables.to_stream(made, {}).schema
-    return TableStream(arrow, work.batches(arrow), tables.lineage_of(ctx, table), work.finish, work.summary)
+    lineage = tables.lineage_of(ctx, table)
+    if rules is not None:  # they go on with the rows
+        lineage["rules"] = compiled.compile(work.plan, schema, rules.digest()).encode().decode()
+    return TableStream(arrow, work.batches(arrow), lineage, work.finish, work.summary)
 
 
 @dataclass

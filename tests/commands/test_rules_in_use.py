@@ -78,6 +78,13 @@ def test_without_lineage_there_are_no_rules(model: Path, cli: Any) -> None:
     assert not Path(ref, "rules.json").exists()
 
 
+def test_rules_go_through_pipes(model: Path, shell: Any) -> None:
+    line = "mlops ingest d.parquet -o - | mlops validate --schema r.yaml -o - | mlops split | mlops train --target late"
+    ended = shell(f"{line} --set num_iterations=3 --set min_data_in_leaf=5 -o piped")
+    assert ended.code == 0, ended.err
+    assert Path("piped/rules.json").read_bytes() == (model / "rules.json").read_bytes()
+
+
 def test_other_rules_for_the_same_rows_are_another_model(model: Path, cli: Any) -> None:
     Path("r2.yaml").write_text(RULES.replace("23", "99"))
     split = cli("split", cli("validate", "d.parquet", "--schema", "r2.yaml", "-q").ref, "-q").ref
