@@ -7,11 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import image_models
+import numpy as np
 import polars as pl
 import pytest
 from serving import call, make_app, post
 
 from mlops_cli.runtime import log
+from mlops_cli.runtime.rules import Rule, Rules
 from mlops_cli.store import artefact
 
 RULES = """
@@ -207,3 +210,20 @@ def test_an_alert_without_rules_is_inconclusive(model: Path, shell: Any, cli: An
     assert shell("mlops serve bare --stdio --log lg < rows.ndjson > answers").code == 0
     ended = cli("watch", bare, "--log", "lg", "-o", "series", "--alert", "broken>0.1")
     assert ended.code == 3 and "carries no rules" in ended.err
+
+
+def test_of_an_image_the_rules_are_about_what_was_measured(tmp_path: Path) -> None:
+    made = image_models.model(tmp_path / "vehicles")
+    bright = Rule("brightness: le(0.9)", "brightness", "float", "less_than_or_equal_to", {"max_value": 0.9})
+    camera = Rule("camera: isin('north')", "camera", "string", "isin", {"allowed_values": ["north"]}, missing=True)
+    (made.path / "rules.json").write_bytes(Rules(None, [bright, camera]).encode())
+    (made.path / "manifest.json").unlink()
+    artefact.seal(made.path, kind="model", created="2026-01-01T00:00:00Z", tool="mlops 0", command=[], inputs=[])
+    white, grey = (image_models.png(np.full((16, 16, 3), value)) for value in (255, 100))
+    app, said = make_app(made.path, rules="reject")
+    image = [(b"content-type", b"image/png")]
+    assert post(app, "/predict?camera=north", grey, image)[0] == 200
+    assert post(app, "/predict?camera=north", white, image)[1] == {"error": "row 0: breaks a rule: brightness: le(0.9)"}
+    assert post(app, "/predict", grey, image)[1] == {"error": "row 0: breaks a rule: camera: isin('north')"}
+    assert told(app)['mlops_rejected_rows_total{rule="brightness: le(0.9)"}'] == 1 and said == []
+    app.close()
