@@ -204,6 +204,20 @@ def test_stdin_and_watch(model: Path, shell: Any, cli: Any) -> None:
     assert watched("broken>0.2", more=("--schema", "wide.yaml")).code == 0
 
 
+def test_predict_tells_what_rows_break(model: Path, cli: Any) -> None:
+    rows = [GOOD, GOOD | {"hour": 24}, GOOD | {"carrier": None, "hour": -1}]
+    pl.DataFrame(rows).with_columns(pl.col("day").str.to_date()).write_parquet("p.parquet")
+    ref = cli("predict", "model", "p.parquet", "--rules", "--proba", "-q").ref
+    assert pl.read_parquet(f"{ref}/*.parquet")["broken"].to_list() == [
+        [],
+        [BAD_HOUR],
+        ["carrier: not_nullable", BAD_HOUR],
+    ]
+    assert "broken" not in pl.read_parquet(f"{cli('predict', 'model', 'p.parquet', '-q').ref}/*.parquet").columns
+    bare = cli("train", "d.parquet", "--target", "late", "--set", "num_iterations=2", "-q").ref
+    assert cli("predict", bare, "p.parquet", "--rules").code == 4
+
+
 def test_an_alert_without_rules_is_inconclusive(model: Path, shell: Any, cli: Any) -> None:
     bare = cli("train", "d.parquet", "--target", "late", "--set", "num_iterations=2", "-q", "-o", "bare").ref
     Path("rows.ndjson").write_text((json.dumps(GOOD) + "\n") * 30)
