@@ -213,9 +213,9 @@ def _histogram(column: Column, values: np.ndarray) -> Figure | None:
         low, high = map(float, inner)
         values = values[(values >= low) & (values <= high)]
         text = "Without the 0.5 % at either end."
-    if low == high:
-        low, high = low - 0.5, high + 0.5
     whole = column.dtype.is_integer() and high - low < BINS
+    if low == high and not whole:
+        low, high = low - 0.5, high + 0.5
     counts, edges = np.histogram(
         values, np.arange(low - 0.5, high + 1) if whole else BINS, None if whole else (low, high)
     )

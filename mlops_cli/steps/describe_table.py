@@ -77,6 +77,8 @@ def describe(frame: pl.LazyFrame, name: str) -> Description:
     """
     schema = frame.collect_schema()
     kinds = {column: kind_of(dtype) for column, dtype in schema.items()}
+    if "image" in kinds.values():  # the hashes of images are neither numbers nor names
+        kinds |= {column: "other" for column, dtype in schema.items() if dtype == pl.UInt64 or column == "sha256"}
     found = frame.select(_aggregates(schema, kinds)).collect(engine="streaming").row(0, named=True)
     rows = found["rows"]
     shown = [exactly(column) for column, kind in kinds.items() if kind not in ("image", "other")]

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import image_models
 import numpy as np
 import polars as pl
 import pytest
@@ -146,6 +147,24 @@ def test_a_table_without_rows_and_one_on_stdin(cli: Any) -> None:
     assert cli("validate", "t.parquet", "--profile", "p.html").code == 4
     rows = b'{"a": 1}\n'
     assert cli("validate", "--profile", "p.html", stdin=rows).code == 2 and not Path("p.html").exists()
+
+
+def test_a_table_of_images_shows_some_and_not_their_hashes(cli: Any) -> None:
+    image_models.table(40).with_columns(phash=pl.lit(7, pl.UInt64)).write_parquet("images.parquet")
+    ended = cli("validate", "images.parquet", "--profile", "page.html", "--target", "label")
+    assert ended.code == 0, ended.err
+    text = Path("page.html").read_text()
+    assert text.count('src="data:image/jpeg') == 12
+    assert "<h3>camera</h3>" in text and "<h3>phash</h3>" not in text and "<h3>sha256</h3>" not in text
+
+
+def test_whole_numbers_stand_in_the_middle_of_their_bars() -> None:
+    edges: list[list[float]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(describe_page.small_charts, "distribution", lambda at, counts, times: edges.append(at) or "")
+        found = describe_table.describe(pl.DataFrame({"n": [3, 3, 5], "one": [50, 50, 50]}).lazy(), "t")
+        describe_page.render(found, None, [], [])
+    assert edges == [[2.5, 3.5, 4.5, 5.5], [49.5, 50.5]]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
