@@ -23,6 +23,12 @@ Tolerance = Annotated[
 JsonSchema = Annotated[
     bool, typer.Option("--json-schema", help="Print the JSON Schema of rules files, for editors, and do nothing else.")
 ]
+Profile = Annotated[
+    str | None, typer.Option("--profile", metavar="PATH", help="Write an HTML page about the data as it comes.")
+]
+Target = Annotated[
+    str | None, typer.Option("--target", metavar="COLUMN", help="With --profile: what is to be predicted.")
+]
 Against = Annotated[
     str | None,
     typer.Option(

@@ -13,6 +13,8 @@ def main(
     infer: flags.Infer = False,
     tolerance: flags.Tolerance = None,
     json_schema: flags.JsonSchema = False,
+    profile: flags.Profile = None,
+    target: flags.Target = None,
     reject: _options.Reject = None,
     max_bad: flags.MaxBad = "0",
     against: flags.Against = None,
@@ -48,7 +50,7 @@ def main(
         from mlops_cli.steps import validate, validate_infer
 
         if infer:
-            if schema or reject or out or against:
+            if schema or reject or out or against or profile:
                 hint = "mlops validate DATA --infer > rules.yaml"
                 raise Usage("--infer prints rules and goes with no other flag but --tolerance", hint)
             tables = [session.given(name) for name in data] if data else [session.given(None)]
@@ -56,8 +58,14 @@ def main(
             return
         if len(data or ()) > 1:
             raise Usage(f"{len(data or ())} tables are too many", "one at a time; --infer takes several")
+        if target and not profile:
+            raise Usage("--target goes with --profile")
         given = session.given(data[0] if data else None)
         options = validate.Options(schema, max_bad, against, max_drift, now)
+        if profile:
+            from mlops_cli.steps import describe
+
+            describe.run(session.context, given, profile, target)
         if session.streaming(out):
             from mlops_cli.steps import validate_stream
 

@@ -37,14 +37,14 @@ _CONFIG = {
 def roc(false: Numbers, true: Numbers) -> str:
     """The ROC curve from rates at falling thresholds, beside the diagonal of guessing."""
     x, y = _share("x", "false positive rate"), _share("y", "true positive rate")
-    return _draw(_diagonal(x, y), _layer(_points(x=false, y=true), _mark("line", FIRST, strokeWidth=2.2), x, y))
+    return draw(_diagonal(x, y), layer(_points(x=false, y=true), marks("line", FIRST, strokeWidth=2.2), x, y))
 
 
 def precision_recall(recall: Numbers, precision: Numbers, base: float) -> str:
     """Precision against recall at falling thresholds, above the share of positives."""
-    level = _layer([{"y": base}], _mark("rule", MUTED, strokeDash=[4, 4]), _share("y", "precision"))
-    curve = _mark("line", FIRST, strokeWidth=2.2, interpolate="step-before")
-    return _draw(level, _layer(_points(x=recall, y=precision), curve, _share("x", "recall"), _share("y", "precision")))
+    level = layer([{"y": base}], marks("rule", MUTED, strokeDash=[4, 4]), _share("y", "precision"))
+    curve = marks("line", FIRST, strokeWidth=2.2, interpolate="step-before")
+    return draw(level, layer(_points(x=recall, y=precision), curve, _share("x", "recall"), _share("y", "precision")))
 
 
 def calibration(
@@ -53,10 +53,10 @@ def calibration(
     """Observed frequencies against predicted probabilities, beside the diagonal where both agree."""
     points = _points(x=predicted, y=observed)
     x, y = _share("x", names[0]), _share("y", names[1])
-    return _draw(
+    return draw(
         _diagonal(x, y),
-        _layer(points, _mark("line", FIRST, strokeWidth=1.6, opacity=0.6), x, y),
-        _layer(points, _mark("circle", FIRST, opacity=1, size=46), x, y),
+        layer(points, marks("line", FIRST, strokeWidth=1.6, opacity=0.6), x, y),
+        layer(points, marks("circle", FIRST, opacity=1, size=46), x, y),
     )
 
 
@@ -84,10 +84,10 @@ def scores(
         }
     }
     bars = {"type": "bar", "opacity": 0.55, "binSpacing": 0}
-    layers = [_layer(rows, bars, _between("from", "to", title, [0, 1]), _count("share", "share of the class"), colour)]
+    layers = [layer(rows, bars, _between("from", "to", title, [0, 1]), _count("share", "share of the class"), colour)]
     if threshold is not None:
-        layers.append(_layer([{"x": threshold}], _mark("rule", INK, strokeDash=[4, 4]), _share("x", title)))
-    return _draw(*layers)
+        layers.append(layer([{"x": threshold}], marks("rule", INK, strokeDash=[4, 4]), _share("x", title)))
+    return draw(*layers)
 
 
 def thresholds(at: Numbers, precision: Sequence[float | None], recall: Numbers, threshold: float) -> str:
@@ -104,21 +104,21 @@ def thresholds(at: Numbers, precision: Sequence[float | None], recall: Numbers, 
         }
     }
     line = {"type": "line", "strokeWidth": 2.2}
-    return _draw(
-        _layer(rows, line, _share("x", "threshold"), _share("y", "share"), colour),
-        _layer([{"x": threshold}], _mark("rule", INK, strokeDash=[4, 4]), _share("x", "threshold")),
+    return draw(
+        layer(rows, line, _share("x", "threshold"), _share("y", "share"), colour),
+        layer([{"x": threshold}], marks("rule", INK, strokeDash=[4, 4]), _share("x", "threshold")),
     )
 
 
 def histogram(edges: Numbers, counts: Numbers, title: str, mark: float | None = None) -> str:
     """A histogram, with a dashed line at `mark`."""
     rows = [{"from": low, "to": high, "n": n} for low, high, n in zip(edges, edges[1:], counts, strict=False)]
-    bars = _mark("bar", FIRST, opacity=0.75, binSpacing=1)
-    layers = [_layer(rows, bars, _between("from", "to", title, None), _count("n", "rows", ",.0f"))]
+    bars = marks("bar", FIRST, opacity=0.75, binSpacing=1)
+    layers = [layer(rows, bars, _between("from", "to", title, None), _count("n", "rows", ",.0f"))]
     if mark is not None:
         x = {"x": {"field": "x", "type": "quantitative"}}
-        layers.append(_layer([{"x": mark}], _mark("rule", INK, strokeDash=[4, 4]), x))
-    return _draw(*layers, height=SQUARE)
+        layers.append(layer([{"x": mark}], marks("rule", INK, strokeDash=[4, 4]), x))
+    return draw(*layers, height=SQUARE)
 
 
 def density(edges: Numbers, counts: Sequence[Sequence[int]], names: tuple[str, str]) -> str:
@@ -144,9 +144,9 @@ def density(edges: Numbers, counts: Sequence[Sequence[int]], names: tuple[str, s
     }
     line = [{"x": end, "y": end} for end in ends]
     xy = {axis: {"field": axis, "type": "quantitative"} for axis in ("x", "y")}
-    return _draw(
-        _layer(rows, _mark("rect", FIRST, clip=True), _between("x", "X", names[0], ends), y, colour),
-        _layer(line, _mark("line", INK, strokeDash=[4, 4], strokeWidth=1), xy),
+    return draw(
+        layer(rows, marks("rect", FIRST, clip=True), _between("x", "X", names[0], ends), y, colour),
+        layer(line, marks("line", INK, strokeDash=[4, 4], strokeWidth=1), xy),
         height=SQUARE,
     )
 
@@ -160,18 +160,20 @@ def engine() -> Any:
     return vl_convert
 
 
-def _draw(*layers: dict[str, Any], height: int = HEIGHT) -> str:
+def draw(*layers: dict[str, Any], height: int = HEIGHT) -> str:
     """The SVG of some layers."""
     spec = {"width": WIDTH, "height": height, "config": _CONFIG, "layer": list(layers)}
     return str(engine().vegalite_to_svg(spec))
 
 
-def _layer(rows: list[dict[str, Any]], mark: dict[str, Any], *encodings: dict[str, Any]) -> dict[str, Any]:
+def layer(rows: list[dict[str, Any]], mark: dict[str, Any], *encodings: dict[str, Any]) -> dict[str, Any]:
+    """Rows drawn by a mark under some encodings."""
     encoding = {name: channel for each in encodings for name, channel in each.items()}
     return {"data": {"values": rows}, "mark": mark, "encoding": encoding}
 
 
-def _mark(kind: str, colour: str, **more: Any) -> dict[str, Any]:
+def marks(kind: str, colour: str, **more: Any) -> dict[str, Any]:
+    """A mark of one colour."""
     return {"type": kind, "color": colour, **more}
 
 
@@ -217,4 +219,4 @@ def _count(field: str, title: str, form: str = "~g") -> dict[str, Any]:
 
 
 def _diagonal(*axes: dict[str, Any]) -> dict[str, Any]:
-    return _layer(_points(x=[0, 1], y=[0, 1]), _mark("line", MUTED, strokeDash=[4, 4], strokeWidth=1), *axes)
+    return layer(_points(x=[0, 1], y=[0, 1]), marks("line", MUTED, strokeDash=[4, 4], strokeWidth=1), *axes)

@@ -22,6 +22,7 @@ main{max-width:1080px;margin:0 auto;padding:40px 24px 64px}
 h1{font-size:28px;line-height:1.2;margin:0 0 6px;letter-spacing:-.01em;overflow-wrap:anywhere}
 h2{font-size:18px;margin:44px 0 4px;letter-spacing:-.005em}
 h3{font-size:14px;margin:0 0 2px;font-weight:600}
+h2,h3{overflow-wrap:anywhere}
 p{margin:0;color:var(--muted);max-width:92ch}
 .facts{display:flex;flex-wrap:wrap;gap:4px 22px;margin:12px 0 0;padding:0;list-style:none;color:var(--muted)}
 .facts b{color:var(--ink);font-weight:600}

@@ -23,6 +23,8 @@ FILE = "rules.json"
 MODES = ("off", "warn", "reject")
 
 _Marks = NDArray[np.bool_]
+_Test = Callable[[Any], Any]
+_Single = tuple[str, _Test | None, list[str], list[str], list[tuple[str, _Test]]]
 
 
 class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -98,22 +100,34 @@ class Guard:
         self.labels = list(dict.fromkeys(rule.label for rule in rules))
         self.errors = frozenset(rule.label for rule in rules if rule.severity == "error")
         self._tests = [_test(rule) for rule in rules]
-        self._single = [(r, r.column, _reading(r.type), t) for r, t in zip(self.rules, self._tests, strict=True)]
+        self._columns = [self._column(name) for name in dict.fromkeys(rule.column for rule in rules)]
+
+    def _column(self, name: str) -> _Single:
+        """The rules of one column, for one value at a time."""
+        own = [(rule, test) for rule, test in zip(self.rules, self._tests, strict=True) if rule.column == name]
+        return (
+            name,
+            _reading(own[0][0].type),
+            [rule.label for rule, _ in own if rule.missing],
+            [rule.label for rule, _ in own if rule.nan],
+            [(rule.label, test) for rule, test in own if rule.check != "not_nullable"],
+        )
 
     def row(self, row: Mapping[str, Any]) -> list[str]:
         """The labels of the rules that one row of JSON values breaks; its values are of their columns' types."""
-        broken = []
-        for rule, column, read, test in self._single:
+        broken: list[str] = []
+        for column, read, missing, nan, tests in self._columns:
             given = row.get(column)
             if given is None:
-                fails = rule.missing
+                broken += missing
             elif given != given:
-                fails = rule.nan
+                broken += nan
             else:
-                fails = not test(given if read is None else read(given))
-            if fails and rule.label not in broken:
-                broken.append(rule.label)
-        return broken
+                value = given if read is None else read(given)
+                for label, test in tests:
+                    if not test(value):
+                        broken.append(label)
+        return list(dict.fromkeys(broken)) if broken else broken
 
     def batch(self, batch: Batch) -> list[list[str]]:
         """The same for every row of a batch; rules on columns that it does not have are left out."""

@@ -12,9 +12,11 @@ import polars as pl
 from polars import selectors
 from polars.io.plugins import register_io_source
 
-from mlops_cli.errors import UnknownColumn, Usage
-from mlops_cli.runtime import predictors
+from mlops_cli.errors import InputUnusable, UnknownColumn, Usage
+from mlops_cli.runtime import predictors, rules
+from mlops_cli.runtime.columns import Column
 from mlops_cli.runtime.predictors import Prediction, Predictor
+from mlops_cli.runtime.rules import Guard
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import batches, explain, memo, processors, references, tables
 from mlops_cli.steps.context import Context
@@ -25,18 +27,20 @@ from mlops_cli.steps.tables import Table
 from mlops_cli.store.artefact import Artefact
 
 ALL = "*"
+BROKEN = "broken"
 _ANSWER = ("prediction", "proba", explain.COLUMN)
 
 
 @dataclass(frozen=True)
 class Options:
     """`proba`: the probabilities too; `keep`: columns of the table that go with the answers, `*` all of them;
-    `explain`: why each row is answered so."""
+    `explain`: why each row is answered so; `rules`: which of the model's rules each row breaks."""
 
     proba: bool = False
     keep: Sequence[str] = ()
     batch_rows: int = batches.ROWS
     explain: bool = False
+    rules: bool = False
 
 
 @dataclass
@@ -65,13 +69,15 @@ def run(ctx: Context, model: Given, data: Given, options: Options, output: Outpu
     those of references and of loading a model.
     """
     found, table = _opened(ctx, model, data, options)
-    asked = [options.proba, list(options.keep), options.explain]
+    asked = [options.proba, list(options.keep), options.explain, *([BROKEN] if options.rules else [])]
     key = None if table.key is None else [found.artefact.id, table.key, *asked]
 
     def build(payload: Path, rejects: Path) -> Contents:
         work = _work(ctx, found, table, options)
         written = tables.write_table(work.frame, payload)
         params = {"proba": options.proba, "keep": list(options.keep), "explain": options.explain}
+        if options.rules:
+            params["rules"] = True
         if table.commands:
             params["stream"] = table.commands
         inputs = [found.input, *table.inputs]
@@ -111,6 +117,8 @@ def _work(ctx: Context, found: Resolved, table: Table, options: Options) -> _Wor
     schema = tables.schema_of(table.frame, table.name)
     ignored = batches.check(signature, schema, table.name)
     keep = _kept(options.keep, schema, table.name)
+    if options.rules and BROKEN in keep:
+        raise Usage(f"--keep {BROKEN}: with --rules the rules that a row breaks are called that", "keep other columns")
     ignored = [name for name in ignored if name not in keep]
     notes = []
     if ignored and batches.image_column(signature) is None:  # a table of images always has more
@@ -122,8 +130,9 @@ def _work(ctx: Context, found: Resolved, table: Table, options: Options) -> _Wor
             counts.total = table.frame.select(pl.len()).collect().item()
     columns = list(dict.fromkeys([*signature.names, *keep]))
     source = _Answers(
-        ctx, predictor, table.frame.select(selectors.by_name(*columns)), table.name, keep, options, counts
-    )
+        ctx, predictor, table.frame.select(selectors.by_name(*columns)), table.name, keep, options, counts,
+        _guard(found, signature) if options.rules else None,
+    )  # fmt: skip
     return _Work(found, table, source.lazy({name: schema[name] for name in keep}), counts, notes)
 
 
@@ -138,6 +147,7 @@ class _Answers:
     keep: Sequence[str]
     options: Options
     counts: _Counts
+    guard: Guard | None
 
     def lazy(self, kept: dict[str, pl.DataType]) -> pl.LazyFrame:
         """The answers as a lazy frame that can be collected once."""
@@ -147,6 +157,8 @@ class _Answers:
             schema["proba"] = pl.List(pl.Float64)
         if self.options.explain:
             schema[explain.COLUMN] = explain.dtype(signature)
+        if self.guard is not None:
+            schema[BROKEN] = pl.List(pl.String)
         return register_io_source(self._frames, schema=schema, validate_schema=False)
 
     def _frames(
@@ -157,9 +169,13 @@ class _Answers:
         signature = self.predictor.signature
         with tables.reading(self.name):
             for part, batch in batches.batches(self.frame, signature, self.name, self.options.batch_rows):
-                answers = self._columns(batches.predict(self.predictor, batch, self.name, self.counts.rows))
+                answer = batches.predict(self.predictor, batch, self.name, self.counts.rows)
+                answers = self._columns(answer)
                 if self.options.explain:
                     answers.append(explain.series(explain.explainer(self.predictor).explain(batch)))
+                if self.guard is not None:
+                    read_off = {name: Column(values) for name, values in (answer.measured or {}).items()}
+                    answers.append(pl.Series(BROKEN, self.guard.batch({**batch, **read_off}), pl.List(pl.String)))
                 made = pl.DataFrame([*(part[name] for name in self.keep), *answers])
                 self.counts.rows += part.height
                 self.ctx.progress("predict", self.counts.rows, self.counts.total)
@@ -175,6 +191,14 @@ class _Answers:
         if self.options.proba and answer.proba is not None:
             columns.append(pl.Series("proba", answer.proba).arr.to_list())
         return columns
+
+
+def _guard(found: Resolved, signature: Signature) -> Guard:
+    """The model's rules; InputUnusable when it has none."""
+    guard = rules.guard(found.artefact.path, signature, "warn")
+    if guard is None:
+        raise InputUnusable(f"--rules: {found.ref} has no rules", "train on what mlops validate --schema has passed")
+    return guard
 
 
 def _dtype(signature: Signature) -> Any:

@@ -100,7 +100,9 @@ def _from_stdin(stdin: Stdin) -> Table:
         commands = msgspec.convert(lineage.get("commands", []), list[list[str]])
     except msgspec.ValidationError:
         inputs, commands = [], []
-    return Table(_lazy(reader), inputs or [Input("stdin", "", "-")], None, "standard input", True, commands)
+    passed = lineage.get("rules")
+    data = passed.encode() if isinstance(passed, str) else None
+    return Table(_lazy(reader), inputs or [Input("stdin", "", "-")], None, "standard input", True, commands, data)
 
 
 def _lazy(reader: Reader) -> pl.LazyFrame:

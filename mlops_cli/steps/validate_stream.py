@@ -17,6 +17,7 @@ from mlops_cli.steps import memo, tables, validate_against, validate_report, val
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Contents, Job, Output, Verdict
 from mlops_cli.steps.references import Given
+from mlops_cli.steps.rules import compiled
 from mlops_cli.steps.rules.resolve import ERRORS
 from mlops_cli.steps.rules.rule import Plan
 from mlops_cli.steps.stream import TableStream
@@ -40,7 +41,10 @@ def stream(ctx: Context, given: Given, options: Options, reject: str | None) -> 
     work = _Work(ctx, table, asked, asked.plan(schema, table.name), terms, reject)
     made = table.frame.select([value.alias(name) for name, value in work.plan.outputs.items()])
     arrow = tables.to_stream(made, {}).schema
-    return TableStream(arrow, work.batches(arrow), tables.lineage_of(ctx, table), work.finish, work.summary)
+    lineage = tables.lineage_of(ctx, table)
+    if asked.rules is not None:  # they go on with the rows
+        lineage["rules"] = compiled.compile(work.plan, schema, asked.digest).encode().decode()
+    return TableStream(arrow, work.batches(arrow), lineage, work.finish, work.summary)
 
 
 @dataclass

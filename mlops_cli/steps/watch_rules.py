@@ -33,7 +33,15 @@ def from_file(path: str, signature: Signature) -> list[Rule]:
         msgspec.structs.replace(one, required=False) for one in given.columns if one.regex or one.name in there
     )
     own = msgspec.structs.replace(
-        given, columns=columns, checks=(), strict=False, ordered=False, unique=(), add_missing_columns=False
+        given,
+        columns=columns,
+        checks=(),
+        rows=(),
+        dataset=(),
+        strict=False,
+        ordered=False,
+        unique=(),
+        add_missing_columns=False,
     )
     return compiled.compile(plan.build(resolve.resolve(own, there, "the log")), there, None).rules
 

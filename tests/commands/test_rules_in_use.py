@@ -7,11 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import image_models
+import numpy as np
 import polars as pl
 import pytest
 from serving import call, make_app, post
 
 from mlops_cli.runtime import log
+from mlops_cli.runtime.rules import Rule, Rules
 from mlops_cli.store import artefact
 
 RULES = """
@@ -76,6 +79,13 @@ def test_the_rules_of_its_columns_go_into_the_model(model: Path, cli: Any) -> No
 def test_without_lineage_there_are_no_rules(model: Path, cli: Any) -> None:
     ref = cli("train", "d.parquet", "--target", "late", "--set", "num_iterations=2", "-q").ref
     assert not Path(ref, "rules.json").exists()
+
+
+def test_rules_go_through_pipes(model: Path, shell: Any) -> None:
+    line = "mlops ingest d.parquet -o - | mlops validate --schema r.yaml -o - | mlops split | mlops train --target late"
+    ended = shell(f"{line} --set num_iterations=3 --set min_data_in_leaf=5 -o piped")
+    assert ended.code == 0, ended.err
+    assert Path("piped/rules.json").read_bytes() == (model / "rules.json").read_bytes()
 
 
 def test_other_rules_for_the_same_rows_are_another_model(model: Path, cli: Any) -> None:
@@ -194,9 +204,40 @@ def test_stdin_and_watch(model: Path, shell: Any, cli: Any) -> None:
     assert watched("broken>0.2", more=("--schema", "wide.yaml")).code == 0
 
 
+def test_predict_tells_what_rows_break(model: Path, cli: Any) -> None:
+    rows = [GOOD, GOOD | {"hour": 24}, GOOD | {"carrier": None, "hour": -1}]
+    pl.DataFrame(rows).with_columns(pl.col("day").str.to_date()).write_parquet("p.parquet")
+    ref = cli("predict", "model", "p.parquet", "--rules", "--proba", "-q").ref
+    assert pl.read_parquet(f"{ref}/*.parquet")["broken"].to_list() == [
+        [],
+        [BAD_HOUR],
+        ["carrier: not_nullable", BAD_HOUR],
+    ]
+    assert "broken" not in pl.read_parquet(f"{cli('predict', 'model', 'p.parquet', '-q').ref}/*.parquet").columns
+    bare = cli("train", "d.parquet", "--target", "late", "--set", "num_iterations=2", "-q").ref
+    assert cli("predict", bare, "p.parquet", "--rules").code == 4
+
+
 def test_an_alert_without_rules_is_inconclusive(model: Path, shell: Any, cli: Any) -> None:
     bare = cli("train", "d.parquet", "--target", "late", "--set", "num_iterations=2", "-q", "-o", "bare").ref
     Path("rows.ndjson").write_text((json.dumps(GOOD) + "\n") * 30)
     assert shell("mlops serve bare --stdio --log lg < rows.ndjson > answers").code == 0
     ended = cli("watch", bare, "--log", "lg", "-o", "series", "--alert", "broken>0.1")
     assert ended.code == 3 and "carries no rules" in ended.err
+
+
+def test_of_an_image_the_rules_are_about_what_was_measured(tmp_path: Path) -> None:
+    made = image_models.model(tmp_path / "vehicles")
+    bright = Rule("brightness: le(0.9)", "brightness", "float", "less_than_or_equal_to", {"max_value": 0.9})
+    camera = Rule("camera: isin('north')", "camera", "string", "isin", {"allowed_values": ["north"]}, missing=True)
+    (made.path / "rules.json").write_bytes(Rules(None, [bright, camera]).encode())
+    (made.path / "manifest.json").unlink()
+    artefact.seal(made.path, kind="model", created="2026-01-01T00:00:00Z", tool="mlops 0", command=[], inputs=[])
+    white, grey = (image_models.png(np.full((16, 16, 3), value)) for value in (255, 100))
+    app, said = make_app(made.path, rules="reject")
+    image = [(b"content-type", b"image/png")]
+    assert post(app, "/predict?camera=north", grey, image)[0] == 200
+    assert post(app, "/predict?camera=north", white, image)[1] == {"error": "row 0: breaks a rule: brightness: le(0.9)"}
+    assert post(app, "/predict", grey, image)[1] == {"error": "row 0: breaks a rule: camera: isin('north')"}
+    assert told(app)['mlops_rejected_rows_total{rule="brightness: le(0.9)"}'] == 1 and said == []
+    app.close()

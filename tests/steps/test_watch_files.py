@@ -1,6 +1,7 @@
 """Compaction of a prediction log: never a row lost, never one twice, whatever is cut off or killed."""
 
 import fcntl
+import json
 import os
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -47,6 +48,24 @@ def test_closed_days_become_parquet_with_the_same_rows(tmp_path):
     back = compacted.select(pl.col("^input[.].*$").name.map(lambda name: name.removeprefix("input.")), "request_id")
     order = pl.DataFrame({"request_id": [f"r{n}" for n in range(500)]}).join(back, on="request_id", how="left")
     assert order.drop("request_id").equals(asked)
+
+
+@pytest.mark.parametrize("broken", [[[]], [[], ["hour: ge(0)"]], [None, ["a", "b"]]])
+def test_the_rules_that_rows_break_are_kept(tmp_path, broken):
+    world.log(tmp_path, world.inputs(40, seed=1), days=3)
+    said = {}
+    for path in tmp_path.rglob("*.ndjson"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for number, line in enumerate(lines):
+            said[line["request_id"]] = broken[number % len(broken)]
+            if said[line["request_id"]] is not None:  # else as a server without rules writes it
+                line["broken"] = said[line["request_id"]]
+        stamp = path.stat().st_mtime
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        os.utime(path, (stamp, stamp))
+    _, found, notes = read(tmp_path)
+    assert dict(found.select("request_id", "broken").iter_rows()) == said and notes == []
+    assert any(name.endswith(".parquet") for name in names(tmp_path))
 
 
 def test_what_is_being_written_stays(tmp_path):

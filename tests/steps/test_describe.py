@@ -1,0 +1,193 @@
+"""The page about a table: its numbers against counts by hand, its suspicions, and what a browser makes of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import image_models
+import numpy as np
+import polars as pl
+import pytest
+
+from mlops_cli.steps import describe_page, describe_suspects, describe_table, describe_target
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+EVIL = "<script>alert(1)</script>\"'&"
+ROWS = 2_000
+
+
+def table(rows: int = ROWS) -> pl.DataFrame:
+    """A table with one of everything that is suspicious."""
+    random = np.random.default_rng(0)
+    number = random.normal(size=rows)
+    late = number + random.normal(size=rows) > 1
+    return pl.DataFrame(
+        {
+            "id": [f"r{n}" for n in range(rows)],
+            "number": pl.Series(number).scatter(0, float("nan")),
+            "metres": np.round(number * 1000, 1),
+            "same": pl.Series(number).scatter(0, float("nan")),
+            "delay": np.where(late, 30, 0) + random.integers(0, 10, rows),
+            "age": np.where(random.random(rows) < 0.05, -999, random.integers(18, 90, rows)),
+            "city": [("Oslo", "oslo", "Rome ", "Bonn")[n % 4] for n in range(rows)],
+            "on": [f"2013-{1 + n % 12:02d}-11" for n in range(rows)],
+            "zip": [f"{n % 90:05d}" for n in range(rows)],
+            "one": [7] * rows,
+            "empty": pl.Series([None] * rows, dtype=pl.String),
+            EVIL: [("a", EVIL)[n % 2] for n in range(rows)],
+            "list": [[n] for n in range(rows)],
+            "late": late,
+        }
+    )
+
+
+def test_the_numbers_are_those_of_the_rows() -> None:
+    found = describe_table.describe(table().lazy(), "t")
+    assert (found.rows, found.whole) == (ROWS, True)
+    number = found.column("number")
+    there = table()["number"].fill_nan(None).drop_nulls()
+    assert (number.missing, number.distinct) == (1, ROWS - 1)
+    assert number.mean == pytest.approx(there.mean()) and number.least == there.min()
+    assert (found.column("empty").missing, found.column("empty").distinct) == (ROWS, 0)
+    assert found.column("late").distinct == 2 and found.column("list").distinct is None
+
+
+def test_of_a_long_table_a_sample_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(describe_table, "SAMPLE", 1_000)
+    frame = table(20_000)
+    found = describe_table.describe(frame.lazy(), "t")
+    assert not found.whole and 800 < found.sample.height < 1_200
+    assert found.column("id").distinct == pytest.approx(20_000, rel=0.15)
+    assert found.column("age").least == -999 and found.column("number").missing == 1, "these are of all rows"
+    again = describe_table.describe(frame.lazy(), "t")
+    assert again.sample.equals(found.sample), "the same table gives the same page"
+    assert "chosen by" in describe_page.render(found, None, [], [])
+
+
+def test_every_suspicion_is_raised_once_and_nothing_else_is() -> None:
+    found = describe_table.describe(table().lazy(), "t")
+    linked = describe_target.associations(found, "late")
+    made = {(one.column, one.what) for one in describe_suspects.suspects(found, linked)}
+    assert made == {
+        ("delay", "leak?"),
+        ("id", "identifier"),
+        ("metres", "copy"),
+        ("same", "copy"),
+        ("age", "sentinel"),
+        ("city", "mixed spelling"),
+        ("on", "dates as text"),
+        ("zip", "numbers as text"),
+        ("one", "constant"),
+        ("empty", "empty"),
+    }
+
+
+def test_associations_are_what_their_names_say() -> None:
+    random = np.random.default_rng(1)
+    group = random.integers(0, 3, 3_000)
+    x = random.normal(size=3_000)
+    noise, names = random.normal(size=3_000), [f"g{n}" for n in group]
+    frame = pl.DataFrame({"x": x, "cube": x**3, "group": names, "shift": group * 2.0 + x, "noise": noise})
+    found = describe_table.describe(frame.lazy(), "t")
+    by = {one.column: one for one in describe_target.associations(found, "cube")}
+    assert by["x"].measure == "Spearman's ρ" and by["x"].value == pytest.approx(1.0)
+    assert by["x"].alone is not None and by["x"].alone > 0.85
+    assert abs(by["noise"].value or 0) < 0.06 and by["noise"].alone == pytest.approx(0, abs=0.05)
+    by = {one.column: one for one in describe_target.associations(found, "group")}
+    # η² is the variance between the groups in that of all: 4·var(group) / (4·var(group) + 1)
+    between = 4 * group.var()
+    assert by["shift"].measure == "correlation ratio η"
+    assert by["shift"].value == pytest.approx(np.sqrt(between / (between + 1)), abs=0.02)
+    both = pl.DataFrame({"a": ["x", "y"] * 100, "b": ["u", "v"] * 100, "c": ["p", "p", "q", "q"] * 50})
+    found = describe_table.describe(both.lazy(), "t")
+    by = {one.column: one for one in describe_target.associations(found, "a")}
+    assert by["b"].value == pytest.approx(1.0) and by["b"].alone == 1.0
+    assert by["c"].value == 0.0 and by["c"].alone == 0.0
+
+
+def test_an_identifier_predicts_nothing_on_rows_it_was_not_learnt_from() -> None:
+    frame = pl.DataFrame({"id": [f"r{n}" for n in range(500)], "y": [n % 3 == 0 for n in range(500)]})
+    (one,) = describe_target.associations(describe_table.describe(frame.lazy(), "t"), "y")
+    assert one.alone == 0.0, "learnt and judged on the same rows it would be 1"
+
+
+def test_the_command_writes_a_page_beside_the_dataset(cli: Any) -> None:
+    table().drop("list").write_parquet("t.parquet")
+    ended = cli("validate", "t.parquet", "--profile", "page.html", "--target", "late")
+    assert ended.code == 0 and "10 columns to look at" in ended.err and "2,000 rows in" in ended.err
+    text = Path("page.html").read_text()
+    assert "<script" not in text and "&lt;script&gt;" in text and "//" not in text.replace("http://www.w3.org", "")
+    Path("r.yaml").write_text("columns: {one: {checks: {lt: 5}}}")
+    Path("page.html").unlink()
+    ended = cli("validate", "t.parquet", "--profile", "page.html", "--schema", "r.yaml")
+    assert ended.code == 1 and Path("page.html").is_file(), "a finding has a page too"
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "word"),
+    [
+        (("--target", "lat", "--profile", "p.html"), 4, "did you mean late?"),
+        (("--target", "late"), 2, "--target goes with --profile"),
+        (("--profile", "p.html", "--infer"), 2, "--infer"),
+        (("--profile", "no/such/p.html"), 8, "cannot write"),
+        (("--profile", "p.html", "--target", "list"), 2, "cannot be predicted"),
+    ],
+)
+def test_what_cannot_be_is_told(cli: Any, flags: tuple[str, ...], code: int, word: str) -> None:
+    table(200).write_parquet("t.parquet")
+    ended = cli("validate", "t.parquet", *flags)
+    assert ended.code == code and word in ended.err and len(ended.err.splitlines()) <= 2
+    assert not Path("p.html").exists()
+
+
+def test_a_table_without_rows_and_one_on_stdin(cli: Any) -> None:
+    table().head(0).write_parquet("t.parquet")
+    assert cli("validate", "t.parquet", "--profile", "p.html").code == 4
+    rows = b'{"a": 1}\n'
+    assert cli("validate", "--profile", "p.html", stdin=rows).code == 2 and not Path("p.html").exists()
+
+
+def test_a_table_of_images_shows_some_and_not_their_hashes(cli: Any) -> None:
+    image_models.table(40).with_columns(phash=pl.lit(7, pl.UInt64)).write_parquet("images.parquet")
+    ended = cli("validate", "images.parquet", "--profile", "page.html", "--target", "label")
+    assert ended.code == 0, ended.err
+    text = Path("page.html").read_text()
+    assert text.count('src="data:image/jpeg') == 12
+    assert "<h3>camera</h3>" in text and "<h3>phash</h3>" not in text and "<h3>sha256</h3>" not in text
+
+
+def test_whole_numbers_stand_in_the_middle_of_their_bars() -> None:
+    edges: list[list[float]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(describe_page.small_charts, "distribution", lambda at, counts, times: edges.append(at) or "")
+        found = describe_table.describe(pl.DataFrame({"n": [3, 3, 5], "one": [50, 50, 50]}).lazy(), "t")
+        describe_page.render(found, None, [], [])
+    assert edges == [[2.5, 3.5, 4.5, 5.5], [49.5, 50.5]]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_a_browser_shows_it_without_a_word(tmp_path: Path) -> None:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = describe_table.describe(table().with_columns(pl.lit(3).alias("x" * 300)).lazy(), EVIL)
+    linked = describe_target.associations(found, "late")
+    path = tmp_path / "page.html"
+    path.write_text(describe_page.render(found, "late", linked, describe_suspects.suspects(found, linked)))
+    said: list[str] = []
+    asked: list[str] = []
+    with api.sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        tab = browser.new_page(viewport={"width": 1200, "height": 900})
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto(path.as_uri())
+        assert tab.title().startswith(EVIL)
+        assert tab.locator("figure").count() == 13 and tab.evaluate("document.scripts.length") == 0
+        tab.set_viewport_size({"width": 390, "height": 800})
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 391
+        browser.close()
+    assert said == [] and asked == [path.as_uri()]
