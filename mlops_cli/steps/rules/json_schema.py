@@ -21,6 +21,7 @@ from mlops_cli.steps.rules.form import (
 
 TEXT, FLAG, COUNT, NUMBER = {"type": "string"}, {"type": "boolean"}, {"type": "integer"}, {"type": "number"}
 VALUES: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
+_OPTIONS = {"$ref": "#/$defs/options"}
 NAMES: dict[str, Any] = {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]}
 KEYS: dict[str, Any] = {
     "dtype": {"type": ["string", "null"], "description": "A type by polars' or pandas' name, such as int64"},
@@ -52,9 +53,8 @@ def _closed(keys: tuple[str, ...], **own: Any) -> dict[str, Any]:
 def _check(name: str) -> dict[str, Any]:
     """One check: its arguments by name, or the bare value where one is enough."""
     arguments = CHECKS[name]
-    options = _closed((*CHECK_OPTIONS, "check_name"))
     numbers = {key: {"type": ["integer", "null"]} for key in arguments} if name == "str_length" else {}
-    spelt = _closed((*arguments, VALUE, *CHECK_OPTIONS, "options"), options=options, value={}, **numbers)
+    spelt = _closed((*arguments, VALUE, *CHECK_OPTIONS, "options"), options=_OPTIONS, value={}, **numbers)
     if len(arguments) == 1:
         return {"anyOf": [spelt, KEYS[arguments[0]]]}
     return {"anyOf": [spelt, COUNT]} if name == "str_length" else spelt
@@ -62,13 +62,11 @@ def _check(name: str) -> dict[str, Any]:
 
 def schema() -> dict[str, Any]:
     """The schema as plain values."""
-    checks = {name: _check(ALIASES.get(name, name)) for name in (*CHECKS, *ALIASES)}
-    mapping = {"type": "object", "additionalProperties": False, "properties": checks}
-    listed = {
-        "type": "object",
-        "required": ["options"],
-        "properties": {"options": _closed((*CHECK_OPTIONS, "check_name"))},
-    }
+    checks = {name: {"$ref": f"#/$defs/{ALIASES.get(name, name)}"} for name in (*CHECKS, *ALIASES)}
+    shared: dict[str, Any] = {name: _check(name) for name in CHECKS}
+    shared["checks"] = {"type": "object", "additionalProperties": False, "properties": checks}
+    shared["options"] = _closed((*CHECK_OPTIONS, "check_name"))
+    listed = {"type": "object", "required": ["options"], "properties": {"options": _OPTIONS}}
     any_checks = {"anyOf": [{"$ref": "#/$defs/checks"}, {"type": "array", "items": listed}, {"type": "null"}]}
     column = _closed(COLUMN_KEYS, checks=any_checks, unique=FLAG)
     column["properties"] |= checks
@@ -83,7 +81,7 @@ def schema() -> dict[str, Any]:
         dataset={"anyOf": [_dataset(), {"type": "null"}]},
     )
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Rules for mlops validate"}
-    return {**head, **table, "$defs": {"checks": mapping}}
+    return {**head, **table, "$defs": shared}
 
 
 def _dataset() -> dict[str, Any]:
