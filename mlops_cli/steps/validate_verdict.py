@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -12,6 +13,7 @@ from mlops_cli.steps.limit import Limit
 from mlops_cli.steps.memo import Verdict
 from mlops_cli.steps.validate_report import FILE, Count, Fact, Report
 
+RULE = 60  # letters of a rule's name in the table; longer ones push what follows aside
 TOLD = 8  # rules that are told of on stderr; the report has all
 
 
@@ -50,7 +52,7 @@ def verdict(report: Report, terms: Terms) -> Verdict:
     total = f"{report.rows:,} rows in = {report.accepted:,} out + {report.rejected:,} rejected"
     broken = sorted((check for check in report.checks if check.rows), key=lambda check: -check.rows)
     told = [check for check in broken if not _quiet(check, report.rows)]
-    lines = [total + limit.judged(counted, report.rows), *(_line(check, report.rows) for check in told[:TOLD])]
+    lines = [total + limit.judged(counted, report.rows), *_table(told[:TOLD], report.rows)]
     if len(told) > TOLD:
         lines.append(f"and {len(told) - TOLD} more rules are broken: see {FILE}")
     own = [check for check in broken if check.severity == "error" and not _within(check, report.rows)]
@@ -82,15 +84,33 @@ def _quiet(check: Count, rows: int) -> bool:
     return check.severity == "warning" and check.max_bad is not None and _within(check, rows)
 
 
-def _line(check: Count, rows: int) -> str:
-    """A broken rule in words."""
-    line = f"{check.rule}: {'1 row' if check.rows == 1 else f'{check.rows:,} rows'}"
-    if check.max_bad is not None:
-        line += f", {'within' if _within(check, rows) else 'more than'} max_bad {check.max_bad}"
-    if check.examples:
+def _table(checks: Sequence[Count], rows: int) -> list[str]:
+    """The broken rules as a table for people: numbers to the right, what is of any length last."""
+    if not checks:
+        return []
+    cells = [("rows", "share", "", "rule", "such as")]
+    for check in checks:
         several = any(", " in example for example in check.examples)  # values of several columns
-        line += f", such as {('; ' if several else ', ').join(check.examples[:3])}"
-    return f"warning: {line}" if check.severity == "warning" else line
+        examples = ("; " if several else ", ").join(check.examples[:3])
+        cells.append((f"{check.rows:,}", _share(check.rows / rows), _weight(check, rows), check.rule, examples))
+    wide = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join((a.rjust(wide[0]), b.rjust(wide[1]), c.ljust(wide[2]), d.ljust(min(wide[3], RULE)), e)).rstrip()
+        for a, b, c, d, e in cells
+    ]
+
+
+def _share(share: float) -> str:
+    """A share in percent; one row is never none, and all but one are not all."""
+    text = f"{share:.2%}"
+    return "<0.01%" if text == "0.00%" else ">99.99%" if text == "100.00%" and share < 1 else text
+
+
+def _weight(check: Count, rows: int) -> str:
+    """What it means that a rule is broken."""
+    if check.max_bad is not None and check.severity == "error":
+        return f"{'allowed' if _within(check, rows) else 'error'}: max_bad {check.max_bad}"
+    return check.severity
 
 
 def _problem(fact: Fact, rows: int, now: datetime) -> str:
@@ -102,10 +122,15 @@ def _problem(fact: Fact, rows: int, now: datetime) -> str:
         allowed = value == 0 if fact.max_bad is None else Limit.parse(fact.max_bad).allows(int(value), rows)
         return "" if allowed else f"{value:,} rows are before the row above them"
     if fact.min_value is not None and value < fact.min_value:
-        return f"{value:,.6g} is less than min_value {fact.min_value:,}"
+        return f"{_number(value)} is less than min_value {fact.min_value:,}"
     if fact.max_value is not None and value > fact.max_value:
-        return f"{value:,.6g} is more than max_value {fact.max_value:,}"
+        return f"{_number(value)} is more than max_value {fact.max_value:,}"
     return ""
+
+
+def _number(value: int | float) -> str:
+    """A count in full, a share in six digits."""
+    return f"{int(value):,}" if value == int(value) else f"{value:,.6g}"
 
 
 def _stale(fact: Fact, now: datetime) -> str:
