@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from docker_engine import docker_base, docker_client  # noqa: F401  # fixtures of the tests marked docker
-from postgres import server  # noqa: F401  # a fixture of the tests of databases
+from postgres import postgresql  # noqa: F401  # a fixture of the tests of databases
 
 from mlops_cli import cli as command_line
 from mlops_cli.commands import _pipe

@@ -115,7 +115,7 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def postgresql() -> Iterator[Server]:
     """A running server; the tests are skipped without PostgreSQL."""
     pytest.importorskip("adbc_driver_postgresql")
     programs = _programs()

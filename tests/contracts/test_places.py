@@ -21,7 +21,11 @@ from mlops_cli.sources.base import Found, Options
 from mlops_cli.steps import tables
 
 NUMBER = itertools.count()
-ELSEWHERE = {"postgres": "postgresql", "snowflake": "a driver that nobody has here", "bigquery": "the same"}
+ELSEWHERE = {
+    **dict.fromkeys(["delta", "iceberg"], "test_lakes.py"),
+    "postgres": "postgresql",
+    **dict.fromkeys(["snowflake", "bigquery"], "a driver that nobody has here"),
+}
 """Places that are tested under another name, or cannot be written to."""
 
 
@@ -54,7 +58,7 @@ def _duckdb(request: pytest.FixtureRequest, frame: pl.DataFrame) -> tuple[str, s
 def _postgresql(request: pytest.FixtureRequest, frame: pl.DataFrame) -> tuple[str, str | None]:
     import adbc_driver_postgresql.dbapi as driver
 
-    server = request.getfixturevalue("server")
+    server = request.getfixturevalue("postgresql")
     name = f"t{next(NUMBER)}"
     with driver.connect(server.secret_url(), autocommit=True) as connection, connection.cursor() as cursor:
         cursor.adbc_ingest(name, frame.to_arrow(compat_level=pl.CompatLevel.oldest()))

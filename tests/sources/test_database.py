@@ -28,10 +28,10 @@ int4range(1,2) y, array['a']::text[] z, 'b8f0c9a0-0000-0000-0000-000000000001'::
 
 
 @pytest.fixture
-def pg(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+def pg(postgresql: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     """The server, its password in the environment."""
     monkeypatch.setenv("PGPASSWORD", "s3kr+et/x")
-    return server
+    return postgresql
 
 
 def rows(reference: str) -> pl.DataFrame:

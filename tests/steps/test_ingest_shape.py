@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from mlops_cli.errors import InputUnusable, MlopsError, SchemaMismatch, UnknownColumn, Usage
-from mlops_cli.steps import ingest_shape
+from mlops_cli.steps import ingest_shape, tables
 from mlops_cli.steps.selection import TABLE, Selection, pairs
 
 UTC = datetime.UTC
@@ -28,7 +28,7 @@ def shaped(frame: pl.DataFrame, folder: Path, **wanted: Any) -> pl.DataFrame:
     selection.check()
     scratch, out = folder / "scratch", folder / "out"
     scratch.mkdir(exist_ok=True)
-    ingest_shape.write({TABLE: frame.lazy()}, selection, scratch, out)
+    ingest_shape.write({TABLE: frame.lazy()}, selection, scratch, lambda made: tables.write_table(made, out))
     assert not list(scratch.iterdir())
     return pl.read_parquet(out / "*.parquet")
 

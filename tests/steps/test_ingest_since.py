@@ -211,19 +211,19 @@ def test_what_is_taken_is_what_a_log_has_had(cli: Cli, work: Path, batches: list
 
 @pytest.mark.parametrize("column", ["at", "price", "name", "n"])
 def test_a_database_is_only_asked_for_what_is_new(
-    server: Server, cli: Cli, work: Path, monkeypatch: pytest.MonkeyPatch, column: str
+    postgresql: Server, cli: Cli, work: Path, monkeypatch: pytest.MonkeyPatch, column: str
 ) -> None:
     monkeypatch.setenv("PGPASSWORD", "s3kr+et/x")
     query = "select * from log order by n"
     add = "insert into log select i, timestamptz '2020-01-01' + i * interval '1 hour', i / 4.0, 'é' || (1000 + i) "
-    server.run(
+    postgresql.run(
         "drop table if exists log",
         "create table log (n int, at timestamptz, price numeric(9, 2), name text)",
         add + "from generate_series(1, 100) t(i)",
     )
-    ask = ("ingest", server.url(), "--query", query, "--since", column, "-o", "d")
+    ask = ("ingest", postgresql.url(), "--query", query, "--since", column, "-o", "d")
     assert cli(*ask).code == 0
-    server.run(add + "from generate_series(100, 130) t(i)")
+    postgresql.run(add + "from generate_series(100, 130) t(i)")
     assert cli(*ask).code == 0
     assert "no new rows since" in cli(*ask).err
     frame = pl.read_parquet(artefact.open_artefact(work / "d").tables())
@@ -232,7 +232,7 @@ def test_a_database_is_only_asked_for_what_is_new(
     from mlops_cli.sources.asked import Asked, Since
     from mlops_cli.sources.base import Options
 
-    found = database.find(server.url(), Asked(query=query, since=Since(column, frame[column].max())))
+    found = database.find(postgresql.url(), Asked(query=query, since=Since(column, frame[column].max())))
     assert found.scan(Options(work)).frame.collect().height == 1
 
 
