@@ -14,7 +14,7 @@ from mlops_cli.steps.validate_report import EXAMPLES
 
 Failures = Sequence[tuple[Rule, pl.Expr]]
 LONGEST = 60  # characters of an example
-AT_MOST = 1000  # rows that are looked at for examples of a warning
+AT_MOST = 1000  # rows that are looked at for examples of a rule
 
 
 def bad(failures: Failures) -> pl.Expr:
@@ -104,7 +104,7 @@ def warned(
     """`found`, and for each warning of which it has too few the first values in `frame` that broke it."""
     for (rule, fail), number in zip(failures, numbers, strict=True):
         if number and rule.warning and len(found.get(rule.label, [])) < EXAMPLES:
-            more = _values(frame.filter(fail).head(AT_MOST), rule)
+            more = _values(frame.filter(fail), rule)
             found[rule.label] = list(dict.fromkeys([*found.get(rule.label, []), *more]))[:EXAMPLES]
     return found
 
@@ -115,7 +115,12 @@ def _values(rows: pl.LazyFrame, rule: Rule) -> list[str]:
     names = list(rule.shows or rule.key or ((rule.column,) if rule.column else ()))
     if not names:
         return []
-    shown = rows.select([_shown(name, schema[name]) for name in names]).unique(maintain_order=True).head(EXAMPLES)
+    shown = (
+        rows.head(AT_MOST)
+        .select([_shown(name, schema[name]) for name in names])
+        .unique(maintain_order=True)
+        .head(EXAMPLES)
+    )
     return [", ".join(_short(value) for value in row) for row in shown.collect().rows()]
 
 

@@ -128,8 +128,6 @@ rules: [{expr: id <> 199, name: last, severity: warning, max_bad: 1}]
     }
     assert re.search(" 10  5.00%  warning +delay: not_nullable +null\n", err)
     assert "last" not in err.replace('"last"', "")
-        '"last"', ""
-    )
     assert validate(cli, rules.replace("max_bad: 10", "max_bad: 9"), streamed=streamed)[0] == 1
     broken = rules.replace("rules: [", "rules: ['id > 0', ")
     assert validate(cli, broken, streamed=streamed)[0] == 1  # a row without a limit of its own
