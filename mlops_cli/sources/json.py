@@ -46,6 +46,7 @@ def _as_lines(file: File, number: int, options: Options) -> File:
         raise EmptyInput(f"{file.name} is empty")
     if not head.lstrip().startswith(b"["):
         lines.check(file)
+        json_check.demand_one_of_each(file)
         return file
     if file.path.stat().st_size > LARGEST_ARRAY:
         hint = f"jq -c '.[]' {file.quoted} | mlops ingest -"

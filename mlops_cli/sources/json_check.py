@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import itertools
+import json
+from typing import Any
 
 import msgspec
 
@@ -10,6 +13,7 @@ from mlops_cli.errors import Corrupt, InputUnusable, SchemaMismatch
 from mlops_cli.sources.base import File
 
 _LONGEST = 64 << 20
+_FIRST = 1_000
 _KINDS = {bool: "true or false", int: "number", float: "number", str: "text", dict: "object", list: "array"}
 
 
@@ -21,6 +25,33 @@ def first_keys(file: File) -> list[str]:
         return list(msgspec.json.decode(line, type=dict[str, msgspec.Raw]))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return []
+
+
+def demand_one_of_each(file: File) -> None:
+    """Refuse a key that is there twice in one object, which parsers take silently; of the first rows, for its price.
+
+    SchemaMismatch.
+    """
+    with file.path.open("rb") as stream:
+        for number, line in enumerate(itertools.islice(stream, _FIRST), 1):
+            try:
+                json.loads(line, object_pairs_hook=_once)
+            except _Twice as error:
+                raise SchemaMismatch(f"{file.name}:{number}: the key {error.args[0]!r} is there twice") from None
+            except (ValueError, RecursionError):
+                return  # the parser says what is wrong, and where
+
+
+class _Twice(Exception):
+    """A key that an object has twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    """Raise _Twice for a key that is there twice."""
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    if twice is not None:
+        raise _Twice(twice)
 
 
 def first_fault(file: File) -> InputUnusable | None:

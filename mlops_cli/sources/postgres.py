@@ -17,6 +17,11 @@ from mlops_cli.sources.asked import Since
 from mlops_cli.sources.query import around, quoted
 
 _READ_ONLY = "set transaction isolation level repeatable read, read only"
+_FROM_THE_START = """
+select pg_catalog.set_config(name, 'off', true) from pg_catalog.pg_settings where name = 'synchronize_seqscans'
+"""
+"""A scan of a large table begins where another one happens to be, unless it is told not to, as pg_dump does."""
+
 _TABLES = """
 select case when pg_catalog.pg_table_is_visible(c.oid) then '' else n.nspname || '.' end || c.relname,
        pg_catalog.format('%I.%I', n.nspname, c.relname)
@@ -42,6 +47,8 @@ def opened(url: str) -> Iterator[Any]:
     with driver.connect(url) as connection:
         with connection.cursor() as cursor:
             cursor.execute(_READ_ONLY)
+            cursor.execute(_FROM_THE_START)
+            cursor.fetchall()
         yield connection
 
 

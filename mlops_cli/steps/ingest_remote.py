@@ -80,7 +80,7 @@ def _store(url: str, format: str | None) -> Looked:
             if "bucket" in missing.message:
                 raise
             hint = "a prefix ends where a / is in the objects' names"
-            raise Missing(f"{url}: there is no object below it", hint) from None
+            raise Missing(f"{url}: there is no such object, and none below it", hint) from None
     if format == FORMAT or (format is None and _are_images(url, listed)):
         prefix = objects.Prefix(url, listed)
         if not prefix.images:

@@ -86,6 +86,7 @@ def test_null_columns_and_integers_beyond_64_bits_are_text(tmp_path: Path) -> No
         (b'{"a":1}\n\n{"a":true}\n', SchemaMismatch, "x0.ndjson:3: a is true or false, on line 1 it is a number"),
         (b'{"a":{"b":1}}\n{"a":[1]}\n', SchemaMismatch, "x0.ndjson:2: a is an array, on line 1 it is an object"),
         (b'\xef\xbb\xbf{"a":1}\n', Corrupt, "x0.ndjson:1: a byte order mark, which JSON has not"),
+        (b'{"a":1}\n{"b":{"c":1,"c":2}}\n', SchemaMismatch, "x0.ndjson:2: the key 'c' is there twice"),
         (b'[{"a":1},', Corrupt, "x0.ndjson is not an array of JSON objects: Input data was truncated"),
     ],
 )

@@ -56,7 +56,7 @@ def test_an_object_that_changes_meanwhile(put: Callable[..., None], tmp_path: Pa
 @pytest.mark.parametrize(
     ("url", "code", "message"),
     [
-        ("s3://road/nothing/", 4, "missing: s3://road/nothing/: there is no object below it"),
+        ("s3://road/nothing/", 4, "missing: s3://road/nothing/: there is no such object, and none below it"),
         ("s3://elsewhere/x/", 4, "missing: s3://elsewhere/x/: there is no such bucket"),
         ("s3://texts/x/", 4, "missing: s3://texts/x/: there is no such bucket"),
         (f"s3://me:{SECRET}@road/x/", 2, "usage: credentials do not belong in a URL"),

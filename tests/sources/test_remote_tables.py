@@ -83,7 +83,7 @@ def test_is_found_again_by_the_etag_and_stands_in_the_manifest_by_its_digest(
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [
-        ("s3://road/none/x.csv", 4, "missing: s3://road/none/x.csv: there is no object below it"),
+        ("s3://road/none/x.csv", 4, "missing: s3://road/none/x.csv: there is no such object, and none below it"),
         ("s3://road/none/*.csv", 4, "missing: s3://road/none/*.csv: no object matches"),
         ("s3://nobody/x.csv", 4, "missing: s3://nobody/x.csv: there is no such bucket"),
         ("s3://road/x.csv?versionId=1", 2, "usage: the URL of an object has no query"),
