@@ -5,7 +5,8 @@
 Each side is a process of its own that imports first and then takes the time; they run in turn, the least of the
 repeats counts. The first row is what the target is about: the checks alone. The others are the whole command beside a
 script that leaves the same files, synced and digested: all rows pass (they are copied), and one row in a thousand
-fails (both parts are written). pandera alone and pointblank (where it is installed) do the same checks in memory.
+fails (both parts are written). pandera alone and pointblank (where it is installed) do the same checks in memory, DuckDB
+on the file.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ print(json.dumps([time.perf_counter() - start[0], time.process_time() - start[1]
 """
 
 
-PEERS = {
+PEERS = {  # with the same eight rules, on the table in memory but for DuckDB, as they want it
     "pandera": """
 import pandera.polars as pa
 def col(type, *checks, nullable=False):
@@ -134,8 +135,18 @@ def check(frame):
     found = found.col_vals_regex("origin", "^.{3}$", na_pass=True)
     found.interrogate(collect_extracts=False)
 """,
+    "duckdb": """
+import duckdb
+FAILS = ["id is null or id < 0", "delay is null or not delay between -60 and {limit}", "distance <= 0",
+         "temperature >= 60", "carrier is null or carrier not in ('UA', 'AA', 'B6', 'DL', 'EV', 'MQ')",
+         "not regexp_matches(tailnum, '^N[0-9]+')", "not month between 1 and 12", "length(origin) <> 3"]
+def check(files):
+    counts = ", ".join(f"count(*) filter (where {fail})" for fail in FAILS).replace("{limit}", str(limit))
+    duckdb.sql(f"select {counts} from read_parquet({[str(file) for file in files]})").fetchall()
+""",
 }
-"""Other libraries with the same eight rules, on the table in memory, as they want it."""
+READ = {"duckdb": "files"}
+"""What the others take: files, or the table in memory."""
 
 PEER = """
 import json, sys, time
@@ -144,7 +155,8 @@ import polars as pl
 data, limit = Path(sys.argv[1]), int(sys.argv[2])
 SETUP
 start = time.perf_counter(), time.process_time()
-check(pl.read_parquet(sorted(data.glob("*.parquet"))))
+files = sorted(data.glob("*.parquet"))
+check(READ)
 peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 print(json.dumps([time.perf_counter() - start[0], time.process_time() - start[1], peak]))
 """
@@ -156,7 +168,8 @@ def peers(dataset: Path, limit: int, rows: int, ours: _run.Took) -> None:
         if importlib.util.find_spec(name) is None:
             print(f"{name} is not installed", flush=True)
             continue
-        took = inside(PEER.replace("SETUP", setup), dataset, limit)
+        given = READ.get(name, "pl.read_parquet(files)")
+        took = inside(PEER.replace("SETUP", setup).replace("READ", given), dataset, limit)
         print(
             f"{f'{name}, {rows:,} rows, eight checks':<46} {took.wall:7.2f} s, ours {ours.wall:.2f} s:"
             f"  x {took.wall / ours.wall:.1f}  ({took.peak:,.0f} / {ours.peak:,.0f} MiB)",
