@@ -5,8 +5,8 @@
 Each side is a process of its own that imports first and then takes the time; they run in turn, the least of the
 repeats counts. The first row is what the target is about: the checks alone. The others are the whole command beside a
 script that leaves the same files, synced and digested: all rows pass (they are copied), and one row in a thousand
-fails (both parts are written). pandera alone and pointblank (where it is installed) do the same checks in memory, DuckDB
-on the file.
+fails (both parts are written). pandera alone and pointblank (where it is installed) do the same checks in memory,
+DuckDB on the file.
 """
 
 from __future__ import annotations
