@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,27 @@ def test_azure(
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "d3Jvbmc=")
     wrong = cli("ingest", "az://road/logs/")
     assert (wrong.code, len(wrong.err.splitlines()), "d3Jvbmc" in wrong.err) == (8, 2, False)
+
+
+def test_google(cli: Callable[..., Any], work: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Google's XML protocol is that of S3 where objects are public, so that a server of S3 answers it."""
+    for name in [name for name in os.environ if name.startswith("GOOGLE_")]:
+        monkeypatch.delenv(name)
+    nobody = dict.fromkeys(["client_email", "private_key", "private_key_id"], "")
+    Path("key.json").write_text(json.dumps({"gcs_base_url": server, "disable_oauth": True} | nobody))
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", "key.json")
+    files = {f"open/logs/{name}": data for name, data in pieces(work, "csv", TABLE.head(10), TABLE.tail(990)).items()}
+    for name, data in ({"open": b""} | files).items():
+        request = urllib.request.Request(f"{server}/{name}", data, {"x-amz-acl": "public-read"}, method="PUT")
+        urllib.request.urlopen(request).close()
+    ended = cli("ingest", "gs://open/logs/*.csv", "-o", "out")
+    assert rows(ended.ref).equals(TABLE)
+    assert {source.ref.partition("#")[0] for source in open_artefact(Path("out")).manifest.inputs} == {
+        f"gs://{name}" for name in files
+    }
+    assert "cached" in cli("ingest", "gs://open/logs/", "-o", "out").err
+    missing = cli("ingest", "gs://open/none.csv")
+    assert (missing.code, "there is no such object" in missing.err) == (4, True)
 
 
 @pytest.mark.parametrize(
