@@ -21,6 +21,7 @@ from mlops_cli.store.artefact import open_artefact
 obstore = pytest.importorskip("obstore")
 pytest.importorskip("moto.server")
 
+PUBLIC = {"x-amz-acl": "public-read", "Content-Type": "text/plain"}
 TABLE = pl.DataFrame({"n": range(1000), "text": [f"v{number % 7}" for number in range(1000)]})
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], Any]] = {
     "csv": lambda frame, path: frame.write_csv(path),
@@ -193,7 +194,7 @@ def test_google(cli: Callable[..., Any], work: Path, server: str, monkeypatch: p
     monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", "key.json")
     files = {f"open/logs/{name}": data for name, data in pieces(work, "csv", TABLE.head(10), TABLE.tail(990)).items()}
     for name, data in ({"open": b""} | files).items():
-        request = urllib.request.Request(f"{server}/{name}", data, {"x-amz-acl": "public-read"}, method="PUT")
+        request = urllib.request.Request(f"{server}/{name}", data, PUBLIC, method="PUT")
         urllib.request.urlopen(request).close()
     ended = cli("ingest", "gs://open/logs/*.csv", "-o", "out")
     assert rows(ended.ref).equals(TABLE)
