@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from mlops_cli.errors import InputUnusable, MlopsError
 from mlops_cli.sources.asked import Since
 
+_EXACT = 2.0**53
 _FIRST, _LAST = -62_135_596_800, 253_402_300_799
 """The first and the last second of the years 1 to 9999."""
 
@@ -96,6 +97,9 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
         lost = pc.and_(pc.is_inf(cast), pc.invert(pc.match_substring(values, "inf", ignore_case=True)))
         if pc.any(lost).as_py():
             raise pa.ArrowInvalid("a number is too large")
+        whole = pc.and_(pc.match_substring_regex(values, r"^-?\d+$"), pc.greater_equal(pc.abs(cast), _EXACT))
+        if pc.any(whole).as_py():
+            raise pa.ArrowInvalid("an integer beyond 2^53 would be rounded")
     return cast
 
 

@@ -76,9 +76,14 @@ def _records(text: str, separator: str) -> itertools.islice[list[str]]:
     return itertools.islice(csv.reader(io.StringIO(text, newline=""), delimiter=separator), _ROWS)
 
 
+def tabbed(name: str) -> bool:
+    """Whether a file is called like one with tabs between the fields, compressed or not."""
+    return name.endswith((".tsv", ".tab"))
+
+
 def _separator(text: str, name: str) -> str:
     """The separator that gives the first rows as many fields as the header, and the header most of them."""
-    best, chosen = (0.0, 0), "\t" if name.endswith((".tsv", ".tab")) else ","
+    best, chosen = (0.0, 0), "\t" if tabbed(name) else ","
     for candidate in SEPARATORS:
         try:
             widths = [len(row) for row in _records(text, candidate)]

@@ -75,12 +75,17 @@ def listed(location: str, table: deltalake.DeltaTable, names: Mapping[str, str])
     rows = pa.table(table.get_add_actions()).to_pylist()
     for row in sorted(rows, key=lambda row: (row["modification_time"], row["path"])):
         path = unquote(row["path"])
-        if "://" in path or path.startswith("/"):
+        if "://" in path or path.startswith("/") or ".." in Path(path).parts:
             raise SchemaMismatch(f"{location}: a data file lies elsewhere: {path}", "a shallow clone cannot be read")
         given = row.get("partition") or {}
         partition = {name: given[key] for name, key in names.items() for key in (key, name) if key in given}
-        keep = next((mask for where, mask in deleted.items() if unquote(where).endswith("/" + path)), None)
+        where = next((where for where in deleted if where.endswith("/" + path)), None)
+        keep = None if where is None else deleted.pop(where)
         files.append(DataFile(path, row["size_bytes"], row.get("num_records"), partition, keep))
+    if deleted:
+        raise Corrupt(
+            f"{location}: rows are said to be deleted of {next(iter(deleted))}, which is no file of the table"
+        )
     return files
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ where c.relkind in ('r', 'v', 'm', 'f', 'p') and not c.relispartition
   and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_%'
 order by 1
 """
+_PATIENCE = "30"
+"""Seconds that a server may take to answer at all."""
+
 _SETTING = "mlops.since"
 _CASTS = {"money": "numeric", "oid": "int8", "interval": "text", "record": "text", "uuid": "text"}
 """Types that the driver has no equal for, and what the server makes of them."""
@@ -44,6 +48,7 @@ _SQLSTATE = re.compile(r"SQLSTATE: ([0-9A-Z]{5})")
 @contextmanager
 def opened(url: str) -> Iterator[Any]:
     """A connection in a read-only transaction, which sees one state of the database."""
+    os.environ.setdefault("PGCONNECT_TIMEOUT", _PATIENCE)  # libpq's own way; a URL can say otherwise
     with driver.connect(url) as connection:
         with connection.cursor() as cursor:
             cursor.execute(_READ_ONLY)

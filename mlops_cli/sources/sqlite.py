@@ -155,8 +155,8 @@ def _since(types: dict[str, pa.DataType], since: Since | None) -> tuple[str, tup
         value = float(value)
     elif isinstance(value, str) and not pa.types.is_string(kind):
         return "", ()
-    collate = " collate binary" if isinstance(value, str) else ""
-    return f"{name}{collate} >= ? or {name} is null", (value,)
+    compared = f"cast({name} as text) collate binary" if isinstance(value, str) else name
+    return f"{compared} >= ? or {name} is null", (value,)
 
 
 @contextmanager

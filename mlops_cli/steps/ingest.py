@@ -75,7 +75,9 @@ def run(ctx: Context, sources: Sources, options: Options, output: Output) -> Out
         ingest_files.check_format(options.asked.format)
     for name in sources.names:
         check_stop(name)
+        ingest_places.demand_known(name)
     if options.since is None:
+        ingest_since.refuse_to_replace(ctx, output.out)
         return _run(ctx, sources, options, output)
     if options.selection.limit is not None:
         raise Usage("--limit and --since do not go together", "the rows that are left out would never be taken")
@@ -91,7 +93,7 @@ def run(ctx: Context, sources: Sources, options: Options, output: Output) -> Out
             outcome = ingest_since.unchanged(growth)
         assert outcome.artefact is not None
         ingest_since.settled(ctx, growth, outcome.artefact, output.out)
-        return msgspec.structs.replace(outcome, measured=measured(outcome.artefact))
+        return msgspec.structs.replace(outcome, measured={**measured(outcome.artefact), "new": growth.new})
 
 
 def _run(ctx: Context, sources: Sources, options: Options, output: Output, growth: Growth | None = None) -> Outcome:
@@ -199,7 +201,10 @@ def _perform(
     def judge(made: Artefact) -> Verdict:
         if growth:
             growth.check(made)
-        return told(made)
+        verdict = told(made)
+        if not (growth and growth.before):
+            return verdict
+        return Verdict(lines=(*verdict.lines, f"{_count(growth.new, 'row')} of them new"))
 
     told = _told(options.selection)
     return memo.perform(ctx, Job("ingest", key, LIBRARIES, build, judge, measured), output)

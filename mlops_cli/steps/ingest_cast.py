@@ -81,12 +81,17 @@ def misfit(frame: pl.LazyFrame, cast: Cast, data: pl.DataType) -> InputUnusable 
     if data == cast.type.dtype:
         return None
     column, bad = exactly(cast.name), _bad(cast, data, _value(cast, data))
-    rows = frame.select(column.alias("value"), bad.alias("bad")).with_row_index(_ROW, offset=1)
+    text = column.dt.to_string("%Y-%m-%dT%H:%M:%S") if isinstance(data, pl.Datetime) else pl.lit(None)
+    columns = (column.alias("value"), bad.alias("bad"), text.alias("text"))
+    rows = frame.select(columns).with_row_index(_ROW, offset=1)
     first = rows.filter("bad").head(1).collect(engine="streaming")
     if not first.height:
         return None
-    row, value, _ = first.row(0)
-    shown = f"{value:%Y-%m-%dT%H:%M:%S}" if isinstance(data, pl.Datetime) else repr(value)[:60]
+    try:
+        row, value, _, text = first.row(0)
+    except (ValueError, OverflowError):  # a time outside the years 1 to 9999
+        row, value, text = first[_ROW].item(), None, first["text"].item()
+    shown = text or repr(value)[:60]
     return InputUnusable(f"{cast.where}: row {row:,}: {shown} {_why(cast, data, value)}", _hint(cast, data, value))
 
 
@@ -159,6 +164,12 @@ def _bad(cast: Cast, data: pl.DataType, value: pl.Expr) -> pl.Expr:
     elif (source, target) == ("string", "decimal"):
         most = pl.Decimal(38, 18)
         changed = value.cast(most, strict=False) != column.cast(pl.String).str.strip_chars().cast(most, strict=False)
+    elif (source, target) == ("string", "float"):
+        text = column.cast(pl.String)
+        large = value.is_infinite() & ~text.str.contains("(?i)inf")
+        changed = large | ((value == 0) & text.str.contains(r"^[^eE]*[1-9]"))
+    elif source == "string" and target in ("datetime", "time"):
+        changed = column.cast(pl.String).str.contains(r"\.[0-9]{6}[0-9]*[1-9]")
     elif (source, target) == ("datetime", "date"):
         changed = column.dt.time() != pl.lit(datetime.time())
     elif source in ("datetime", "duration") and getattr(data, "time_unit", "") == "ns" and source == target:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from contextlib import suppress
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def decoded(before: Artefact, state: State) -> int | float | str | date | dateti
     value = state.watermark
     try:
         if isinstance(kind, pl.Datetime):
-            return datetime.fromisoformat(str(value))
+            time = datetime.fromisoformat(str(value))
+            return time.astimezone(UTC) if kind.time_zone else time
         if isinstance(kind, pl.Date):
             return date.fromisoformat(str(value))
         if isinstance(kind, pl.Decimal):
@@ -66,7 +68,14 @@ def wanted(frame: pl.LazyFrame, growth: Growth) -> pl.LazyFrame:
         return frame
     _demand_same(schema, growth.before)
     column = exactly(growth.column)
-    return frame.filter((column >= pl.lit(growth.since.value, dtype=kind)) | column.is_null())
+    return frame.filter((column >= _literal(growth.since.value, kind)) | column.is_null())
+
+
+def _literal(value: object, kind: pl.DataType) -> pl.Expr:
+    """A watermark as a value of the column's type, in its zone."""
+    if isinstance(kind, pl.Datetime) and kind.time_zone:
+        return pl.lit(value, dtype=pl.Datetime(kind.time_unit, "UTC")).dt.convert_time_zone(kind.time_zone)
+    return pl.lit(value, dtype=kind)
 
 
 def _demand_same(schema: pl.Schema, before: Artefact) -> None:
@@ -96,10 +105,10 @@ def add(growth: Growth, directory: Path, written: Written) -> Written:
     column = exactly(growth.column)
     new = _scan(directory)
     kind = new.collect_schema()[growth.column]
-    nan = column.is_nan().sum() if kind.is_float() else pl.lit(0)
+    nan = (column.is_nan() | (column == math.inf)).sum() if kind.is_float() else pl.lit(0)
     nulls, nans = new.select(column.null_count(), nan.alias("nan")).collect(engine="streaming").row(0)
     if nulls or nans:
-        what = "null" if nulls else "NaN"
+        what = "null" if nulls else "NaN or infinite"
         hint = "they can never be told from those that were taken: leave them out with a condition in --sql or --query"
         raise InputUnusable(f"--since {growth.column}: it is {what} in {nulls or nans:,} of the rows", hint)
     rows = written.rows
@@ -109,11 +118,21 @@ def add(growth: Growth, directory: Path, written: Written) -> Written:
         raise NothingNew
     if not rows:
         return written
-    growth.reached = _encoded(_scan(directory).select(column.max()).collect(engine="streaming").item(), kind)
+    growth.reached, growth.new = _largest(_scan(directory), growth.column, kind), rows
     for old in growth.before.tables() if growth.before else []:
         _link(old, directory / old.name)
         rows += pq.read_metadata(old).num_rows
     return Written(rows, written.schema)
+
+
+def _largest(rows: pl.LazyFrame, column: str, kind: pl.DataType) -> int | float | str:
+    """The largest value of a column. InputUnusable for a time that no calendar here has."""
+    found = rows.select(exactly(column).max()).collect(engine="streaming")
+    try:
+        return _encoded(found.item(), kind)
+    except (ValueError, OverflowError):
+        hint = "leave such rows out with a condition in --sql or --query"
+        raise InputUnusable(f"--since {column}: there is a time outside the years 1 to 9999", hint) from None
 
 
 def _scan(directory: Path) -> pl.LazyFrame:
@@ -131,7 +150,7 @@ def _without_known(growth: Growth, before: Artefact, path: Path, written: Writte
     index, nth = _free("row", names), _free("nth", names)
     nth_of = pl.int_range(pl.len()).over([exactly(name) for name in names]).alias(nth)
     there = pl.scan_parquet(before.tables(), glob=False)
-    old = there.filter(column >= pl.lit(growth.since.value, dtype=there.collect_schema()[growth.column])).collect()
+    old = there.filter(column >= _literal(growth.since.value, there.collect_schema()[growth.column])).collect()
     if not old.height:
         return written.rows
     numbered = pl.scan_parquet(path, glob=False).with_row_index(index)

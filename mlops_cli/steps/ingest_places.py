@@ -8,14 +8,14 @@ from pathlib import Path
 
 from mlops_cli import extensions, logs
 from mlops_cli.errors import InputUnusable, Missing, Usage
-from mlops_cli.sources import lake_names
+from mlops_cli.sources import lake_names, remote
 
 _MAGIC = {"sqlite": (0, b"SQLite format 3\0"), "duckdb": (8, b"DUCK")}
 """Database files: where which bytes are."""
 
 _LAKES = ("delta", "iceberg")
 _HINT = "PGPASSWORD, ~/.pgpass, a service file, or @FILE that holds the URL: mlops ingest @db.url --query …"
-_SECRET = re.compile(r"(?i)[?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=[^&]")
+_SECRET = re.compile(r"(?i)[?&][^=&]*(?:pass|pwd|secret|token|(?<!ssl)key)[^=&]*=[^&]")
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,18 @@ def place(name: str) -> Place | None:
     return None
 
 
+def demand_known(name: str) -> None:
+    """Usage for no name at all, and for a URL whose scheme nobody reads."""
+    if not name:
+        raise Usage("the name of a source is empty", "is a variable not set?")
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9.-]*)(?:\+\w+)?://", name)
+    known = (*extensions.PLACES, "file")
+    if scheme and scheme[1].lower() not in known and not remote.scheme(name):
+        raise Usage(
+            f"{scheme[1]}:// is nothing that is read", f"there is: {', '.join((*known, *remote.STORES, *remote.WEB))}"
+        )
+
+
 def lasting(name: str) -> str:
     """A source as it is known again the next time: the URL that a file holds may get another password."""
     found = place(name)
@@ -65,8 +77,9 @@ def _of_url(url: str, *, hidden: bool) -> Place | None:
             )
         return None
     user = rest.partition("?")[0].rpartition("@")[0]
-    if re.search(r"[/\s]", user):
-        raise Usage(f"the user or password in {scheme}://… has a / or a space in it", "write them as %2F and %20")
+    if re.search(r"[/\s@]", user):
+        hint = "write them as %2F, %40 and %20"
+        raise Usage(f"the user or password in {scheme}://… has a /, an @ or a space in it", hint)
     if not hidden and (":" in user or _SECRET.search(url)):
         raise Usage(f"the password in {scheme}://… can be seen by everybody who lists processes", _HINT)
     return Place(scheme, url)

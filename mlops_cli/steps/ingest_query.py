@@ -45,6 +45,7 @@ def _queried(frames: Mapping[str, pl.LazyFrame], sql: str) -> pl.LazyFrame:
             answer = context.execute(f"{sql[:place]}{keys} {sql[place:]}", eager=False)
             answer.collect_schema()
         elif plain and _UNORDERED.search(answer.explain()):
+            _refuse_any_rows(sql)
             answer = answer.sort([exactly(name) for name in plain])
     except (PolarsError, PanicException, OSError) as error:
         absent = _ABSENT.search(str(error))
@@ -55,6 +56,14 @@ def _queried(frames: Mapping[str, pl.LazyFrame], sql: str) -> pl.LazyFrame:
         raise Usage(f"--sql: {what}", f"{_called(frames)}; the dialect is that of polars") from None
     _refuse_products(answer, sql)
     return answer
+
+
+def _refuse_any_rows(sql: str) -> None:
+    """Usage for a query that takes some rows of an answer whose order is open."""
+    words = [word[0].lower() for word in _WORDS.finditer(sql)]
+    some = next((word for word in words if word in ("limit", "offset", "fetch")), None)
+    if some is not None and not any(word.startswith("order") for word in words):
+        raise Usage(f"--sql: {some} takes any rows where their order is open", f"order by … {some} …, or --limit")
 
 
 def _called(frames: Mapping[str, pl.LazyFrame]) -> str:

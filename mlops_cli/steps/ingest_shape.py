@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mlops_cli.errors import InputUnusable, Usage
+from mlops_cli.errors import InputUnusable, SchemaMismatch, Usage
 from mlops_cli.sources.names import exactly
 from mlops_cli.steps import ingest_cast, ingest_query, tables
 from mlops_cli.steps.column_names import unknown
@@ -37,8 +37,12 @@ def write(frames: Mapping[str, pl.LazyFrame], wanted: Selection, scratch: Path, 
     InputUnusable naming the row for a value that does not fit its new type.
     """
     named = _renamed(ingest_query.answer(frames, wanted.sql), wanted.renames)
+    nul = next((name for name in named.collect_schema() if "\0" in name), None)
+    if nul is not None:
+        raise SchemaMismatch(f"the name of column {nul!r} has a zero byte in it", "rename it where it is made")
     casts = _casts(named.collect_schema(), wanted)
     frame = _formed(_cast(named, casts), wanted)
+    frame = tables.sparse(frame) if wanted.sql else frame
     try:
         if not wanted.dedupe:
             return Shaped(sink(_narrowed(frame, wanted)))

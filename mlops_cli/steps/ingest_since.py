@@ -56,7 +56,8 @@ class NothingNew(Exception):
 class Growth:
     """A dataset that grows: the column, what was taken before (None at first), and what the sources' rows are asked by.
 
-    `reached` is the watermark of the new dataset, known once its rows have been written; `after` is its state.
+    `reached` is the watermark of the new dataset, known once its rows have been written, and `new` their number;
+    `after` is its state.
     """
 
     column: str
@@ -65,6 +66,7 @@ class Growth:
     state: State | None = None
     since: Since | None = None
     reached: int | float | str | None = None
+    new: int = 0
     after: State | None = None
 
     def demand_new(self, inputs: list[Input]) -> None:
@@ -87,6 +89,20 @@ class Growth:
         for entry in self.before.manifest.files if self.before else ():
             if made.entry(entry.path) != entry:
                 raise Integrity(f"{self.before and self.before.path / entry.path}: the digest does not match", _ANEW)
+
+
+def refuse_to_replace(ctx: Context, out: str | None) -> None:
+    """InputUnusable when a dataset that has grown by --since would be replaced; --force forgets how far it was."""
+    there = workspace.replaceable(Path(out), "dataset") if out else None
+    state = _stated(there) if there else None
+    if out is None or state is None:
+        return
+    if not ctx.force:
+        hint = f"--since {state.column} adds to it; --force replaces it with what the source has now"
+        raise InputUnusable(
+            f"{out} has grown by --since {state.column}, and may hold what its source has no more", hint
+        )
+    _beside(ctx, state.column, state.taken, Path(out)).unlink(missing_ok=True)
 
 
 @contextmanager

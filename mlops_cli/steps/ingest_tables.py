@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlops_cli import extensions, logs
 from mlops_cli.errors import Usage, WrongKind
-from mlops_cli.sources import lake_names, remote
+from mlops_cli.sources import csv_dialect, lake_names, remote
 from mlops_cli.sources.asked import Asked
 from mlops_cli.sources.remote import Remote
 from mlops_cli.steps import ingest_files, ingest_places, ingest_remote, references
@@ -59,6 +59,7 @@ def origin(ctx: Context, names: Sequence[str], asked: Asked, *, datasets: bool =
     places = [ingest_places.place(name) for name in names]
     if not any(places):
         if asked.query is not None:
+            ingest_files.expand([name for name in names if not remote.scheme(name)])
             raise Usage("--query asks a database, and this is none", "--sql 'select … from data' for everything else")
         if datasets and len(names) == 1 and _is_reference(names[0]):
             return _of_artefact(ctx, names[0])
@@ -155,7 +156,7 @@ def _of_files(ctx: Context, sources: Sequence[Path | Remote], asked: Asked) -> O
         with files(here, asked)(scratch, narrowed) as table:
             yield replace(table, settled=lambda: _inputs(sources, [digest for _, digest in found]))
 
-    key = None if None in keys else [keys, asked.format]
+    key = None if None in keys else [keys, [csv_dialect.tabbed(name) for name in names], asked.format]
     return Origin(names[0], _inputs(sources, known), key, opened)
 
 

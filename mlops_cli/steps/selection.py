@@ -16,7 +16,7 @@ KEEP = ("first", "last")
 """Which row of a key may be kept."""
 
 _QUERY = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:select|with|values)\b", re.IGNORECASE | re.DOTALL)
-_READS = re.compile(r'\b(read_\w+)"?\s*\(', re.IGNORECASE)
+_READS = re.compile(r"\bread_(?:csv|parquet|ipc|json|ndjson)\b", re.IGNORECASE)  # wherever it stands: SQL has comments
 _COMMA = re.compile(r",(?![^\[(]*[\])])")  # the comma in decimal(10,2) separates nothing
 _TEXTS = re.compile(r"\s*(?:str|string|utf8|object|category|categorical|decimal|binary|bytes)\b", re.IGNORECASE)
 
@@ -86,13 +86,15 @@ class Selection:
             raise Usage(f"--sql is not a query: {self.sql[:60]!r}", "--sql 'select … from data where …'")
         reads = _READS.search(self.sql or "")
         if reads:
-            raise Usage(f"--sql calls {reads[1]}, which reads a file of its own", "give the file as a source instead")
+            raise Usage(f"--sql calls {reads[0]}, which reads a file of its own", "give the file as a source instead")
         if self.limit is not None and self.limit < 1:
             raise Usage(f"--limit {self.limit} leaves no rows", "--limit 1000")
         if self.columns and self.target:
             raise Usage("--columns and --target-schema both say which columns there are", "leave one of them out")
         if self.keep not in KEEP:
             raise Usage(f"--keep {self.keep!r} is neither first nor last", "--keep first")
+        if self.keep != "last" and not self.dedupe:
+            raise Usage("--keep says which row --dedupe keeps", "--dedupe COLUMN --keep first")
         _once("--columns", self.columns)
         _once("--dedupe", self.dedupe)
         _once("--rename", [old for old, _ in self.renames])

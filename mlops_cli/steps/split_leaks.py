@@ -13,6 +13,9 @@ from mlops_cli.errors import SchemaMismatch
 from mlops_cli.sources.names import exactly
 from mlops_cli.steps import split_hash, split_images, split_time, tables
 
+AT_ONCE = 1 << 23
+"""Hashes that are compared in one go: about half a gigabyte."""
+
 
 class Leaks(msgspec.Struct):
     """Each a number of rows or groups; None where no column was named to look at."""
@@ -50,7 +53,7 @@ def find(
 
     No value of `group` may be in two parts; times may not overlap, `within` each group of that column when it is given.
     SchemaMismatch when they have none in common. Hashes of rows are kept in `scratch`; memory grows with the number
-    of rows of all parts but the first.
+    of rows that have a copy, not with that of all rows.
     """
     names = shared(parts)
     frames = {name: frame.select([exactly(one) for one in names]) for name, frame in parts.items()}
@@ -96,9 +99,15 @@ def _copies(frames: Mapping[str, pl.LazyFrame], names: Sequence[str], scratch: P
 
 
 def _suspects(hashes: Sequence[pl.LazyFrame]) -> pl.Series:
-    """Hashes that two parts have in common."""
-    pairs = [late.join(early, on="hash", how="semi").unique() for early, late in itertools.combinations(hashes, 2)]
-    return pl.concat([frame.collect(engine="streaming") for frame in pairs]).unique().to_series()
+    """Hashes that two parts have in common, looked for in one share of all hashes after the other."""
+    rows = sum(part.select(pl.len()).collect().item() for part in hashes)
+    shares = max(1, -(-rows // AT_ONCE))
+    found = []
+    for share in range(shares):
+        some = [part.filter(pl.col("hash") % shares == share) for part in hashes]
+        pairs = [late.join(early, on="hash", how="semi").unique() for early, late in itertools.combinations(some, 2)]
+        found += [frame.collect(engine="streaming") for frame in pairs]
+    return pl.concat(found).unique().to_series()
 
 
 def _groups(frames: Mapping[str, pl.LazyFrame], group: str) -> int:

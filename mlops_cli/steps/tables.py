@@ -33,6 +33,9 @@ from mlops_cli.store.manifest import Input
 # literals, even if told to keep it (docs/adr/0004-polars-order.md).
 DEFAULT_QUERY_OPT_FLAGS.check_order_observe = False
 
+FEW = 4_096
+"""Rows of a batch below which they are copied."""
+
 ROWS = 131_072
 """Rows of a row group and of a batch, unless a table is very wide or holds images."""
 
@@ -211,6 +214,18 @@ def write_table(frame: pl.LazyFrame, directory: Path, name: str | None = None) -
         if name is None and len(cuts) > 1:
             _cut(path, cuts, schema)
     return Written(sum(cuts), described(schema))
+
+
+def sparse(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows that a filter leaves few of, in memory of their own.
+
+    What polars leaves of a batch may be a slice of it, which keeps the whole batch in memory until a row group is full.
+    """
+
+    def copied(batch: pl.DataFrame) -> pl.DataFrame:
+        return batch[pl.int_range(batch.height, eager=True)] if 0 < batch.height < FEW else batch
+
+    return frame.map_batches(copied, streamable=True, validate_output_schema=False, schema=frame.collect_schema())
 
 
 def _cut(path: Path, cuts: Sequence[int], schema: pl.Schema) -> None:

@@ -142,7 +142,7 @@ def _build(source: _Source, asked: Asked, payload: Path, rejects: Path) -> Conte
     )
     if broken or plan.rewrites or list(plan.outputs) != list(schema):
         passes, columns = validate_rows.accepted(plan, failures)
-        tables.write_table(frame.filter(passes).select(columns), payload)
+        tables.write_table(tables.sparse(frame.filter(passes)).select(columns), payload)
     else:
         source.keep(paths, payload)
     contents = _contents(source.table, asked, pl.scan_parquet(sorted(payload.iterdir()), glob=False))
@@ -159,7 +159,7 @@ def _build(source: _Source, asked: Asked, payload: Path, rejects: Path) -> Conte
 
 def _rejected(plan: Plan, frame: pl.LazyFrame, failures: validate_rows.Failures, broken: bool, rejects: Path) -> int:
     """Write the rows that are rejected, each with its reasons; how many they are."""
-    refused = frame.filter(validate_rows.bad(failures)) if broken else frame.clear()
+    refused = tables.sparse(frame.filter(validate_rows.bad(failures))) if broken else frame.clear()
     marked = refused.drop(resolve.ERRORS, strict=False).with_columns(validate_rows.reasons(failures)).drop(plan.flags)
     return tables.write_table(marked, rejects, REJECTED).rows
 

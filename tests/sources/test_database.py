@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -338,3 +340,28 @@ def test_what_asks_a_database_asks_nothing_else(cli: Cli, work: Path) -> None:
     (work / "x.csv").write_text("a\n1\n")
     failed(cli("ingest", "x.csv", "--query", "select 1"), 2, "usage", "--sql")
     failed(cli("ingest", "x.csv", "sqlite:///x.db"), 2, "usage", "of its own")
+
+
+@pytest.mark.parametrize(
+    ("query", "code"), [("sum(i::bigint)", 4), ("sum(i::bigint)::bigint", 0), ("max(1e20 + i)", 4)]
+)
+def test_integers_that_a_float_would_round_are_refused(pg: Server, cli: Cli, query: str, code: int) -> None:
+    ended = cli("ingest", pg.url(), "--query", f"select {query} x from (values (9007199254740992), (1)) v(i)")
+    assert ended.code == code, ended.err
+    assert code == 0 or "an integer beyond 2^53 would be rounded" in ended.err
+
+
+def test_a_password_that_is_not_encoded_is_not_told_in_part(cli: Cli, work: Path) -> None:
+    Path("db.url").write_text("postgresql://me:p@s3kr99@127.0.0.1:1/db")
+    failed(cli("ingest", "@db.url", "--query", "a"), 2, "usage", "has a /, an @ or a space in it")
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_without_end(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGCONNECT_TIMEOUT", raising=False)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        ended = cli("ingest", f"postgresql://me@127.0.0.1:{port}/db?connect_timeout=2", "--query", "a")
+    failed(ended, 8, "outside", "timeout expired")
+    assert os.environ["PGCONNECT_TIMEOUT"] == "30"

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mlops_cli.store.artefact import open_artefact
@@ -47,6 +49,9 @@ def left(folder: Path) -> list[str]:
         (["--sql", "select zz from data"], 4, "mlops ingest: column: --sql: there is no column 'zz'\n"),
         (["--sql", "select a from flights"], 2, "mlops ingest: usage: --sql: relation 'flights' was not found\n"),
         (["--sql", "select * from read_csv('y')"], 2, "mlops ingest: usage: --sql calls read_csv"),
+        (["--sql", "select * from read_csv/* ' */('y')"], 2, "mlops ingest: usage: --sql calls read_csv"),
+        (["--sql", "select b from data group by b limit 1"], 2, "mlops ingest: usage: --sql: limit takes any rows"),
+        (["--keep", "first"], 2, "mlops ingest: usage: --keep says which row --dedupe keeps\n"),
         (["--sql", "select a from data; select b from data"], 2, "mlops ingest: usage: --sql: "),
         (["--sql", "select a from data where a > 9"], 4, "mlops ingest: empty: x.csv: the selection leaves no rows\n"),
         (["--upto", "x"], 2, "mlops ingest: usage: No such option: --upto"),
@@ -212,3 +217,31 @@ def test_nothing_stays_in_tmpdir(
     assert cli("ingest", "x.csv.gz").code == cli("ingest", "blank.csv").code == cli("ingest", stdin=CSV).code == 0
     assert cli("ingest", stdin=b"a,b\n1\n").code == 4
     assert list(spool.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("", 2, "mlops ingest: usage: the name of a source is empty\n"),
+        ("mysql://me@host/db", 2, "mlops ingest: usage: mysql:// is nothing that is read\n"),
+        ("nosuch.db", 4, "mlops ingest: missing: nosuch.db: no such file\n"),
+    ],
+)
+def test_sources_that_there_are_not(cli: Callable[..., Any], work: Path, name: str, code: int, message: str) -> None:
+    ended = cli("ingest", name, "--query", "a")
+    assert (ended.code, ended.out) == (code, "")
+    assert ended.err.startswith(message)
+    assert left(work) == []
+
+
+def test_the_same_bytes_under_a_name_that_means_tabs_are_another_table(cli: Callable[..., Any], work: Path) -> None:
+    Path("x.csv").write_bytes(b"a\n1,2\n")
+    Path("x.tsv").write_bytes(b"a\n1,2\n")
+    assert [cli("ingest", f"x.{kind}").code for kind in ("csv", "tsv", "csv", "tsv")] == [4, 0, 4, 0]
+
+
+def test_a_name_with_a_zero_byte(cli: Callable[..., Any], work: Path) -> None:
+    pq.write_table(pa.table({"a\0b": [1]}), "x.parquet")
+    ended = cli("ingest", "x.parquet")
+    assert (ended.code, len(ended.err.splitlines())) == (4, 2)
+    assert "has a zero byte in it" in ended.err

@@ -264,3 +264,43 @@ def test_killed_anywhere(work: Path, out: str) -> None:
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["wrong"] == []
     assert told["points"] > 20
+
+
+def test_a_dataset_that_has_grown_is_not_replaced_by_forgetting_the_flag(cli: Cli, work: Path) -> None:
+    csv("a.csv", "2020-01-01,1", "2020-01-02,2")
+    cli("ingest", "a.csv", "--since", "at", "-o", "d")
+    csv("a.csv", "2020-01-03,3")
+    told = cli("ingest", "a.csv", "--since", "at", "-o", "d")
+    assert "3 rows, 2 columns" in told.err and "1 row of them new" in told.err
+    forgotten = cli("ingest", "a.csv", "-o", "d")
+    assert (forgotten.code, "d has grown by --since at" in forgotten.err) == (4, True)
+    assert len(rows("d")) == 3
+    assert cli("ingest", "a.csv", "-o", "d", "--force").ref == "d"
+    assert rows("d") == [("2020-01-03", 3)] and not Path("d.since.json").exists()
+
+
+def test_times_of_a_zone_and_beyond_the_calendar(cli: Cli, work: Path) -> None:
+    at = pl.datetime_range(pl.datetime(2020, 1, 1), pl.datetime(2020, 1, 4), "1d", eager=True)
+    frame = pl.DataFrame({"at": at.dt.replace_time_zone("Europe/Berlin"), "n": range(4)})
+    for count in (2, 4, 4):
+        frame.head(count).write_parquet("a.parquet")
+        assert cli("ingest", "a.parquet", "--since", "at", "-o", "d").ref == "d"
+        assert artefact.open_artefact(Path("d")).manifest.params["rows"] == count
+    far = pl.DataFrame({"at": [2**58]}).cast(pl.Datetime("us"))
+    far.write_parquet("far.parquet")
+    assert cli("ingest", "far.parquet", "--since", "at").code == 4
+    cast = cli("ingest", "far.parquet", "--cast", "at=date")
+    assert (cast.code, "row 1" in cast.err) == (4, True)
+    pl.DataFrame({"x": [1.0, float("inf")]}).write_parquet("inf.parquet")
+    assert "NaN or infinite" in cli("ingest", "inf.parquet", "--since", "x").err
+
+
+def test_text_after_numbers_in_an_untyped_column(cli: Cli, work: Path) -> None:
+    with sqlite3.connect("t.db") as connection:
+        connection.execute("create table t (x)")
+        connection.executemany("insert into t values (?)", [("1",), ("3",), (2,)])
+    assert cli("ingest", "t.db", "--since", "x", "-o", "d").ref == "d"
+    with sqlite3.connect("t.db") as connection:
+        connection.execute("insert into t values (5)")
+    assert cli("ingest", "t.db", "--since", "x", "-o", "d").ref == "d"
+    assert pl.read_parquet("d/*.parquet")["x"].to_list() == ["1", "3", "2", "5"]
