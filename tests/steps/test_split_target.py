@@ -99,6 +99,19 @@ def test_too_few_of_the_rare_value_decide_nothing(cli: Cli) -> None:
     assert (done.code, found["predictors"]["looked_at"], found["predictors"]["leaking"]) == (0, 0, [])
 
 
+def test_a_table_that_goes_up_and_down_with_its_rows_hides_nothing(cli: Cli) -> None:
+    """Of more rows than are looked at: every second one of them, or of any number, has the same value."""
+    rows = 250_000
+    for period in (2, 3, 10):
+        same = pl.int_range(rows) % period
+        frame = pl.select(id=pl.int_range(rows), late=same == 0, told=3 * (same == 0))
+        frame.write_parquet("t.parquet")
+        done = cli("split", "t.parquet", "--time", "id", "--target", "late", "--json")
+        found = json.loads(done.out)["predictors"]
+        assert (done.code, found["leaking"]) == (1, ["told"]), period
+        assert 98_000 < found["rows"]["train"] < 102_000 and found["rows"]["test"] == rows // 5
+
+
 def test_shares_have_intervals_and_a_difference_is_told_and_no_leak(cli: Cli) -> None:
     found, done = certificate(cli, table(), "--target", "late")
     level = found["target"]["parts"]["test"]["levels"][1]
