@@ -58,7 +58,7 @@ class Certificate(msgspec.Struct):
     @property
     def kindred(self) -> list[str]:
         """What train knows of the other parts without breaking what was asked for, for people."""
-        return [line for one in self._kin for line in one.lines() if not one.apart]
+        return [*self.leaks.kindred(), *(line for one in self._kin for line in one.lines() if not one.apart)]
 
     @property
     def differing(self) -> list[str]:
