@@ -34,8 +34,8 @@ def main(
 ) -> None:
     """Move an alias, such as production, to a version, if the gates hold.
 
-    The gates are judged by the version's newest evaluation; with none, or one on the test part of a split without a
-    clean certificate, they are inconclusive (3), not passed.
+    The gates are judged by the version's newest evaluation; with none, or one that the certificates of its splits
+    cast doubt on, they are inconclusive (3), not passed.
 
     \b
     mlops promote flights@7 production --require 'roc_auc>=champion-0.01' --why 'retrained on March'

@@ -45,7 +45,7 @@ def main(
         if audit:
             from mlops_cli.steps import split_audit
 
-            parts = split_audit.Options(*audit, group, time, embargo, near, target, bins, valid)
+            parts = split_audit.Options(*audit, group, time, embargo, near, target, bins, valid, tuple(key or ()))
             session.finish(split_audit.run(session.context, parts, session.output(out)))
             return
         from mlops_cli.steps import split

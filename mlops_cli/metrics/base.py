@@ -46,7 +46,10 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class Certified(msgspec.Struct, frozen=True):
-    """What the certificate says of the split whose test part was measured on; `clean` is None when it has none."""
+    """What the certificate of the model's split says of metrics on its test part, or on other rows where that leaks.
+
+    `clean` is None when it has none, or it says nothing about the rows measured on; `leaks` then has the reason.
+    """
 
     clean: bool | None
     leaks: list[str] = []
@@ -57,7 +60,7 @@ class Certified(msgspec.Struct, frozen=True):
         if self.clean:
             return ""
         if self.clean is None:
-            return "the split has no certificate"
+            return "; ".join(self.leaks) or "the split has no certificate"
         return "the split is not clean: " + "; ".join(self.leaks)
 
 
@@ -74,7 +77,7 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True):
     confusion: Confusion | None = None
     model: Subject | None = None
     data: Subject | None = None
-    certificate: Certified | UnsetType = UNSET  # of the test part of a split; tables and streams have none
+    certificate: Certified | UnsetType = UNSET  # see Certified; none without a split or a doubt
 
 
 def metric(

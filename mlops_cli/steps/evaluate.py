@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from mlops_cli.errors import EmptyInput, Missing, Usage
+from mlops_cli.errors import Missing, Usage
 from mlops_cli.metrics import gate, wording
 from mlops_cli.metrics.base import CLASS, Certified, Measurements
 from mlops_cli.metrics.gate import Gate, Judgement
@@ -21,6 +21,7 @@ from mlops_cli.runtime import signature as signatures
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import (
     batches,
+    evaluate_data,
     evaluate_measure,
     evaluate_page,
     evaluate_pair,
@@ -30,14 +31,12 @@ from mlops_cli.steps import (
     tables,
 )
 from mlops_cli.steps.context import Context
+from mlops_cli.steps.evaluate_data import Rows
 from mlops_cli.steps.evaluate_rows import Answers
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
 from mlops_cli.steps.references import Given, Resolved
-from mlops_cli.steps.split_certificate import FILE as CERTIFICATE
-from mlops_cli.steps.split_certificate import Certificate
 from mlops_cli.steps.tables import Table
 from mlops_cli.store.artefact import Artefact
-from mlops_cli.store.manifest import Input
 
 METRICS, PREDICTIONS, PAGE = "metrics.json", "predictions.parquet", "report.html"
 _LIBRARIES = (
@@ -85,10 +84,13 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     pictures = batches.image_column(signatures.decode(model.artefact.read(signatures.FILE))) is not None
     if options.explain and not pictures:
         raise Usage("evaluate --explain is for models of images", "of tables: mlops predict MODEL DATA --explain")
-    rows, certified = _data(ctx, model.artefact, options.data)
+    found = evaluate_data.find(ctx, model.artefact, options.data)
     twice = options.against is not None or pictures
-    with tables.replayable(rows) if twice else contextlib.nullcontext(rows) as table:
-        champion = _champion(ctx, table, gates, options, certified)
+    with tables.replayable(found.table) if twice else contextlib.nullcontext(found.table) as table:
+        rows = replace(found, table=table)
+        certified = evaluate_data.certified(ctx, model.artefact, rows)
+        evaluate_data.tell(ctx, rows, certified)
+        champion = _champion(ctx, rows, gates, options)
         job = _job(ctx, model, table, options, gates, champion, certified)
         return memo.perform(ctx, job, output)
 
@@ -103,7 +105,8 @@ def _job(
     certified: Certified | None,
 ) -> Job:
     """Measuring one model on one table, and judging what was measured."""
-    key = None if table.key is None else [model.artefact.id, table.key, list(options.by), options.seed, options.explain]
+    asked = [list(options.by), options.seed, options.explain, certified]
+    key = None if table.key is None else [model.artefact.id, table.key, *asked]
 
     def build(payload: Path, _: Path) -> Contents:
         return _build(ctx, model, table, options, payload, certified)
@@ -153,41 +156,7 @@ def _pictures(
     return evaluate_pictures.sections(ctx, model.artefact.path, table, signature, answers, explained=explained)
 
 
-def _data(ctx: Context, model: Artefact, given: Given | None) -> tuple[Table, Certified | None]:
-    """The rows to measure on: what was named (of a split the test part), else the test part of the model's split.
-
-    With them what the certificate of that split says; None of rows that come from no split.
-    """
-    if given is None:
-        split = references.ancestor(ctx, model, ("split",), "--data")
-        if split is None:
-            raise Missing("the model was not trained on a split, so there is no test part", "name the rows with --data")
-        return _test_part(ctx, split, memo.shown(split.path))
-    if given.stdin is None and references.is_file(given) is None:
-        named = references.resolve(ctx, given)
-        if named.artefact.kind == "split":
-            return _test_part(ctx, named.artefact, named.ref)
-    return tables.open_table(ctx, given, flag="--data"), None
-
-
-def _test_part(ctx: Context, split: Artefact, ref: str) -> tuple[Table, Certified]:
-    """The test part of a split, with a word about its certificate when that is not clean."""
-    if not split.tables("test"):
-        raise EmptyInput(f"{ref} has no test part", "mlops split --test 0.2 makes one, or name other rows with --data")
-    certified = Certified(None)
-    if split.has(CERTIFICATE):
-        found = split.json(CERTIFICATE, Certificate)
-        certified = Certified(found.clean, found.leaking)
-        for line in found.kindred:
-            ctx.note(f"the metrics may flatter: {line}")
-    if certified.doubt:
-        ctx.note(f"the metrics may flatter, and mlops promote will not take them for a pass: {certified.doubt}")
-    return tables.from_artefact(split, Input(split.kind, split.id, ref), "test"), certified
-
-
-def _champion(
-    ctx: Context, table: Table, gates: Sequence[Gate], options: Options, certified: Certified | None
-) -> Artefact | None:
+def _champion(ctx: Context, rows: Rows, gates: Sequence[Gate], options: Options) -> Artefact | None:
     """The champion's evaluation on the same rows; None when the alias that was named does not exist yet."""
     if options.against is None or not any(one.champion for one in gates):
         return None
@@ -199,7 +168,8 @@ def _champion(
         ctx.note(f"there is no {options.against} yet to compare with")
         return None
     plain = replace(options, explain=False)
-    outcome = memo.perform(ctx, _job(ctx, found, table, plain, (), None, certified), Output())
+    certified = evaluate_data.certified(ctx, found.artefact, rows)
+    outcome = memo.perform(ctx, _job(ctx, found, rows.table, plain, (), None, certified), Output())
     return outcome.artefact
 
 

@@ -110,7 +110,7 @@ def _leaks(written: dict[str, pl.LazyFrame], options: Options, scratch: Path) ->
     """What the parts know of each other."""
     in_groups = options.group if options.time else None
     group = None if in_groups else options.group
-    return split_leaks.find(written, scratch, group=group, time=options.time, within=in_groups)
+    return split_leaks.find(written, scratch, group=group, time=options.time, within=in_groups, key=options.key)
 
 
 def _look_at_target(

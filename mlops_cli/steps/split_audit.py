@@ -46,6 +46,7 @@ class Options:
     target: str | None = None
     bins: int = 10
     valid: str | None = None
+    key: tuple[str, ...] = ()
 
     @property
     def refs(self) -> dict[str, str]:
@@ -65,7 +66,7 @@ def run(ctx: Context, options: Options, output: Output) -> Outcome:
     given = {part: _open(ctx, ref) for part, ref in options.refs.items()}
     for table in given.values():
         schema = tables.schema_of(table.frame, table.name)
-        named = (options.group, options.time, options.target)
+        named = (options.group, options.time, options.target, *options.key)
         split_options.known([name for name in named if name], schema, table.name)
         near = split_images.wanted(split_options.Options(near=options.near), schema, table.name)
     keys = [table.key for table in given.values()]
@@ -99,7 +100,8 @@ def _open(ctx: Context, ref: str) -> Table:
 def _build(given: dict[str, Table], options: Options, near: Near | None, payload: Path) -> Contents:
     frames = {name: table.frame for name, table in given.items()}
     rows = {name: _rows(table) for name, table in given.items()}
-    leaks = split_leaks.find(frames, payload.parent / "scratch", group=options.group, time=options.time)
+    scratch = payload.parent / "scratch"
+    leaks = split_leaks.find(frames, scratch, group=options.group, time=options.time, key=options.key)
     total = sum(rows.values())
     made = Certificate(
         method="audit",

@@ -58,7 +58,7 @@ class Certificate(msgspec.Struct):
     @property
     def kindred(self) -> list[str]:
         """What train knows of the other parts without breaking what was asked for, for people."""
-        return [line for one in self._kin for line in one.lines() if not one.apart]
+        return [*self.leaks.kindred(), *(line for one in self._kin for line in one.lines() if not one.apart)]
 
     @property
     def differing(self) -> list[str]:
@@ -92,8 +92,13 @@ def judge(made: Artefact) -> Verdict:
     if found.cut_offs:
         lines.append(_cut_offs(found.cut_offs))
     if alike is not UNSET and alike.clusters:
-        how = f"{alike.clusters:,} clusters of near-duplicates, the largest of {alike.largest:,} rows"
-        lines.append(f"{how}, are each in one part")
+        one = alike.clusters == 1
+        how = (
+            f"1 cluster of near-duplicates, of {alike.largest:,} rows, is"
+            if one
+            else (f"{alike.clusters:,} clusters of near-duplicates, the largest of {alike.largest:,} rows, are each")
+        )
+        lines.append(f"{how} in one part")
     if found.folds is not UNSET:
         sizes = ", ".join(f"{fold.valid:,}" for fold in found.folds.folds)
         lines.append(f"{len(found.folds.folds)} folds of train, which measure on {sizes} rows")

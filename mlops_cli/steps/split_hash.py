@@ -23,8 +23,8 @@ _EXACT = 2.0**53  # floats up to here hold every integer
 def encoded(schema: Mapping[str, pl.DataType], names: Sequence[str]) -> pl.Expr:
     """Bytes that no other row has, of the columns `names`: they are taken in the order of their names.
 
-    A number has the same bytes whatever type holds it (1 and 1.0, int8 and int64), so that rows do not move when a
-    column widens; missing is a value of its own, the same in every type.
+    A number has the same bytes whatever type holds it (1 and 1.0, int8 and int64, decimals), so that rows do not move
+    when a column widens; missing is a value of its own, the same in every type.
     """
     rows: pl.Expr = polars_hash.hash_rows([_value(name, schema[name]) for name in sorted(names)], version=1)
     return rows.alias("row")
@@ -54,6 +54,10 @@ def _value(name: str, dtype: pl.DataType) -> pl.Expr:
         whole = (wide.abs() <= _EXACT) & (wide == wide.floor())
         integer = pl.when(whole).then(wide).cast(pl.Int64, strict=False)
         return _number(values, integer, pl.when(whole.not_()).then(wide), name)
+    if dtype.is_decimal():
+        whole = values == values.floor()
+        integer = pl.when(whole).then(values.floor()).cast(pl.Int128)
+        return _number(values, integer, pl.when(whole.not_()).then(values.cast(pl.Float64)), name)
     if isinstance(dtype, pl.Object):
         raise InputUnusable(f"column {name!r} holds objects, which have no stable hash")
     return values.alias(name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import polars as pl
+from msgspec import UNSET, UnsetType
 
 from mlops_cli.errors import SchemaMismatch
 from mlops_cli.sources.names import exactly
@@ -16,6 +17,26 @@ from mlops_cli.steps import split_hash, split_images, split_time, tables
 AT_ONCE = 1 << 23
 """Hashes that are compared in one go: about half a gigabyte."""
 
+MANY = 0.1
+"""From this share of the rows of the later parts on, copies but for their key are a leak, if rows are not COARSE."""
+COARSE = 3
+"""Rows that are there so often on average without their key are alike by nature."""
+
+
+class Rekeyed(msgspec.Struct):
+    """Rows of later parts that an earlier part has under another key, by a hash of their other columns."""
+
+    key: list[str]
+    rows: int
+    of: int  # all rows of later parts
+    occur: float  # how often a row of train is there without its key, on average, estimated
+    leak: bool
+
+    def lines(self) -> list[str]:
+        """What was found, for people."""
+        how = f"rows of a later part are in an earlier one under another {', '.join(self.key)}"
+        return [f"{self.rows:,} of {self.of:,} {how}"] if self.rows else []
+
 
 class Leaks(msgspec.Struct):
     """Each a number of rows or groups; None where no column was named to look at."""
@@ -23,11 +44,7 @@ class Leaks(msgspec.Struct):
     duplicate_rows: int  # rows of a later part that an earlier part has too, value for value
     group_overlap: int | None = None  # groups that are in more than one part
     time_overlap: int | None = None  # rows of an earlier part that are not before the next one begins
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing was found in what was looked at."""
-        return not (self.duplicate_rows or self.group_overlap or self.time_overlap)
+    rekeyed: Rekeyed | UnsetType = UNSET  # with --key
 
     def lines(self) -> list[str]:
         """What was found, for people."""
@@ -38,7 +55,11 @@ class Leaks(msgspec.Struct):
             told.append(f"{self.group_overlap} groups are in more than one part")
         if self.time_overlap:
             told.append(f"{self.time_overlap} rows of an earlier part are not before the next one begins")
-        return told
+        return told + (self.rekeyed.lines() if self.rekeyed and self.rekeyed.leak else [])
+
+    def kindred(self) -> list[str]:
+        """What was found and may be so by nature, for people."""
+        return self.rekeyed.lines() if self.rekeyed and not self.rekeyed.leak else []
 
 
 def find(
@@ -48,19 +69,24 @@ def find(
     group: str | None = None,
     time: str | None = None,
     within: str | None = None,
+    key: Sequence[str] = (),
 ) -> Leaks:
     """Compare parts, given from the earliest to the latest, in the columns that all of them have.
 
     No value of `group` may be in two parts; times may not overlap, `within` each group of that column when it is given.
-    SchemaMismatch when they have none in common. Hashes of rows are kept in `scratch`; memory grows with the number
-    of rows that have a copy, not with that of all rows.
+    With a `key` rows are compared without it too, in the same pass. SchemaMismatch when they have no column in common.
+    Hashes of rows are kept in `scratch`; memory grows with the number of rows that have a copy, not of all rows.
     """
     names = shared(parts)
     frames = {name: frame.select([exactly(one) for one in names]) for name, frame in parts.items()}
+    sums = _sums(frames, names)
+    rest = [name for name in names if name not in key] if key else []
+    hashes = _hashes(frames, sums, _sums(frames, rest, "rest") if rest else sums, scratch)
     return Leaks(
-        _copies(frames, names, scratch),
+        _copies(frames, names, sums, hashes),
         None if group is None else _groups(frames, group),
         None if time is None else _times(frames, time, within),
+        _rekeyed(hashes, key) if rest else UNSET,
     )
 
 
@@ -73,23 +99,52 @@ def shared(parts: Mapping[str, pl.LazyFrame]) -> list[str]:
     return split_images.compared(schemas[0], names)
 
 
-def _copies(frames: Mapping[str, pl.LazyFrame], names: Sequence[str], scratch: Path) -> int:
-    """Rows of later parts that an earlier part has too: by hash first, the suspects then value for value."""
+def _sums(frames: Mapping[str, pl.LazyFrame], names: Sequence[str], called: str = "hash") -> list[pl.Expr]:
+    """A hash of some columns of each frame, the same for the same values, `called` so."""
     schemas = [frame.collect_schema() for frame in frames.values()]
-    same = all(schema == schemas[0] for schema in schemas)
-    sums = [split_hash.quick(names) if same else split_hash.hashed(schema, names, 0) for schema in schemas]
+    if all(schema == schemas[0] for schema in schemas):
+        return [split_hash.quick(names).alias(called) for _ in schemas]
+    return [split_hash.hashed(schema, names, 0).alias(called) for schema in schemas]
+
+
+def _hashes(
+    frames: Mapping[str, pl.LazyFrame], sums: Sequence[pl.Expr], rest: Sequence[pl.Expr], scratch: Path
+) -> list[pl.LazyFrame]:
+    """The hashes of all rows of each frame, kept in `scratch`."""
     scratch.mkdir(parents=True, exist_ok=True)
-    hashes = {}
-    for (name, frame), value in zip(frames.items(), sums, strict=True):
-        path = scratch / f"hashes-{name}.parquet"
-        frame.select(value).sink_parquet(path, compression="lz4")
-        hashes[name] = pl.scan_parquet(path, glob=False)
-    suspects = _suspects(list(hashes.values()))
+    paths = [scratch / f"hashes-{name}.parquet" for name in frames]
+    for path, frame, whole, other in zip(paths, frames.values(), sums, rest, strict=True):
+        frame.select([whole] if other is whole else [whole, other]).sink_parquet(path, compression="lz4")
+    return [pl.scan_parquet(path, glob=False) for path in paths]
+
+
+def _rekeyed(hashes: Sequence[pl.LazyFrame], key: Sequence[str]) -> Rekeyed:
+    """Compare rows without their key."""
+    found = of = 0
+    for some in _shares(hashes, "rest"):
+        for number, late in enumerate(some[1:], 1):
+            common = pl.concat(some[:number]).join(late, on="rest", how="semi").unique()
+            found += int(late.join(common, on="rest", how="semi").select(pl.len()).collect(engine="streaming").item())
+            of += int(late.select(pl.len()).collect(engine="streaming").item())
+    counted = hashes[0].select(pl.len().alias("rows"), pl.col("rest").approx_n_unique().alias("different"))
+    rows, different = counted.collect(engine="streaming").row(0)
+    occur = rows / max(1, different)
+    return Rekeyed(sorted(key), found, of, round(occur, 2), found >= max(1, MANY * of) and occur < COARSE)
+
+
+def _copies(
+    frames: Mapping[str, pl.LazyFrame],
+    names: Sequence[str],
+    sums: Sequence[pl.Expr],
+    hashes: Sequence[pl.LazyFrame],
+) -> int:
+    """Rows of later parts that an earlier part has too: by hash first, the suspects then value for value."""
+    suspects = _suspects(hashes)
     if suspects.is_empty():
         return 0
     found: list[tuple[int, pl.DataFrame]] = []
     for number, frame in enumerate(frames.values()):
-        hashed = frame.select(split_hash.encoded(schemas[number], names), sums[number])
+        hashed = frame.select(split_hash.encoded(frame.collect_schema(), names), sums[number])
         rows = hashed.filter(pl.col("hash").is_in(pl.lit(suspects).implode())).select("row")
         found.append((number, rows.collect(engine="streaming")))
     return sum(
@@ -100,14 +155,19 @@ def _copies(frames: Mapping[str, pl.LazyFrame], names: Sequence[str], scratch: P
 
 def _suspects(hashes: Sequence[pl.LazyFrame]) -> pl.Series:
     """Hashes that two parts have in common, looked for in one share of all hashes after the other."""
-    rows = sum(part.select(pl.len()).collect().item() for part in hashes)
-    shares = max(1, -(-rows // AT_ONCE))
     found = []
-    for share in range(shares):
-        some = [part.filter(pl.col("hash") % shares == share) for part in hashes]
+    for some in _shares(hashes, "hash"):
         pairs = [late.join(early, on="hash", how="semi").unique() for early, late in itertools.combinations(some, 2)]
         found += [frame.collect(engine="streaming") for frame in pairs]
     return pl.concat(found).unique().to_series()
+
+
+def _shares(hashes: Sequence[pl.LazyFrame], column: str) -> Iterator[list[pl.LazyFrame]]:
+    """The same share of all frames, by the remainder of a hash, and then the next: as many as fit into memory."""
+    rows = sum(part.select(pl.len()).collect(engine="streaming").item() for part in hashes)
+    shares = max(1, -(-rows // AT_ONCE))
+    for share in range(shares):
+        yield [part.select(column).filter(pl.col(column) % shares == share) for part in hashes]
 
 
 def _groups(frames: Mapping[str, pl.LazyFrame], group: str) -> int:

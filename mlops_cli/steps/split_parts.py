@@ -157,7 +157,7 @@ def _by_time_in_groups(
     assert options.time is not None and options.group is not None
     _complete(frame, schema, [options.time], "time", name)
     _complete(frame, schema, [options.group], "group", name)
-    cuts, gap = split_time.group_cuts(frame, axis, options), split_time.embargo(axis, options.embargo)
+    cuts, gap = split_time.group_cuts(frame, axis, options, name), split_time.embargo(axis, options.embargo)
     rows = frame.select(exactly(options.group).alias("group"), axis.value.alias("time"))
     joined = rows.join(cuts.lazy(), on="group", how="left", maintain_order="left")
     time, valid, test = pl.col("time"), pl.col("valid"), pl.col("test")

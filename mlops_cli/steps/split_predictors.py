@@ -15,7 +15,7 @@ from mlops_cli.steps.split_strata import Strata
 THRESHOLD = 0.98
 """The share of errors that a column must spare to count as a leak."""
 SAMPLE = 100_000
-"""Rows of each part that are looked at, evenly spaced."""
+"""Rows of each part that are looked at: about so many of a longer one, chosen by a hash of their number."""
 FEWEST = 10
 """With fewer rows of the test part outside the commonest value nothing can be said."""
 _AT_ONCE = 3  # columns that are read together
@@ -81,11 +81,16 @@ def _kind(dtype: pl.DataType) -> str:
 
 
 def _sample(frame: pl.LazyFrame, names: list[str], target: Strata) -> pl.DataFrame:
-    """Evenly spaced rows that have a target, the columns called 0, 1, …: numbers as floats, names as hashes."""
+    """A sample of the rows that have a target, the columns called 0, 1, …: numbers as floats, names as hashes.
+
+    Which rows are in it their hash decides and not every n-th of them: a table may go up and down with its rows.
+    """
     schema = frame.collect_schema()
     columns = [_plain(name, schema[name]).alias(str(number)) for number, name in enumerate(names)]
-    step = -(-int(frame.select(pl.len()).collect(engine="streaming").item()) // SAMPLE) or 1
-    rows = frame.select(*columns, target.value).with_row_index("row").filter(pl.col("row") % step == 0)
+    height = int(frame.select(pl.len()).collect(engine="streaming").item())
+    rows = frame.select(*columns, target.value).with_row_index("row")
+    if height > SAMPLE:
+        rows = rows.filter(pl.col("row").hash(seed=0) % height < SAMPLE)
     return rows.drop_nulls("stratum").collect(engine="streaming")
 
 

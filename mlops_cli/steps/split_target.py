@@ -11,7 +11,7 @@ import polars as pl
 from mlops_cli.errors import InputUnusable, SchemaMismatch
 from mlops_cli.metrics.shares import independence, wilson
 from mlops_cli.models.target import MOST_CLASSES
-from mlops_cli.steps import split_strata
+from mlops_cli.steps import split_strata, tables
 from mlops_cli.steps.split_strata import Edge, Strata
 
 CHANCE = 0.001
@@ -83,8 +83,9 @@ def shares(parts: Mapping[str, pl.LazyFrame], of: Strata, name: str) -> Target:
     counts: dict[str, dict[Any, int]] = {}
     for part, frame in parts.items():
         dtype = frame.collect_schema()[of.column]
-        if dtype.is_numeric() != of.dtype.is_numeric() or (dtype == pl.Boolean) != (of.dtype == pl.Boolean):
-            raise SchemaMismatch(f"{name}: column {of.column!r} is {of.dtype} in one part and {dtype} in {part}", _HINT)
+        if _family(dtype) != _family(of.dtype):
+            told = " in one part and ".join(tables.described(pl.Schema({"one": of.dtype, "two": dtype})).values())
+            raise SchemaMismatch(f"{name}: column {of.column!r} is {told} in {part}", _HINT)
         found = frame.select(of.value).group_by("stratum").len("rows").collect(engine="streaming")
         counts[part] = dict(found.rows())
     values = sorted({value for each in counts.values() for value in each if value is not None})
@@ -97,6 +98,16 @@ def shares(parts: Mapping[str, pl.LazyFrame], of: Strata, name: str) -> Target:
     made = {part: _shares(each, values, of) for part, each in counts.items()}
     edges = None if of.edges is None else list(of.edges)
     return Target(of.column, edges, made, float(f"{statistic:.12g}"), freedom, float(f"{p:.6g}"))
+
+
+def _family(dtype: pl.DataType) -> str:
+    """The types whose values can be compared with one another: numbers, text, and others with their own kind."""
+    if dtype.is_numeric():
+        return "number"
+    if isinstance(dtype, pl.Datetime):
+        return "datetime" if dtype.time_zone is None else "datetime with a zone"
+    text = dtype in (pl.String, pl.Categorical, pl.Enum)
+    return "text" if text else dtype.base_type().__name__
 
 
 def _shares(counts: Mapping[Any, int], values: list[Any], of: Strata) -> Shares:

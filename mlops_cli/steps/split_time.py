@@ -10,7 +10,7 @@ import polars as pl
 
 from mlops_cli.errors import InputUnusable, SchemaMismatch, Usage
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps import split_options
+from mlops_cli.steps import split_options, tables
 from mlops_cli.steps.split_options import Options
 
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -53,10 +53,14 @@ class Cuts:
 
 
 def axis(name: str, dtype: pl.DataType, table: str) -> Axis:
-    """The axis of a column; SchemaMismatch when it holds neither times nor numbers."""
+    """The axis of a column; SchemaMismatch when it holds neither times nor numbers.
+
+    A time that 64 bits of microseconds do not reach is missing.
+    """
     value = exactly(name)
     if isinstance(dtype, pl.Date | pl.Datetime):
-        return Axis(value.cast(pl.Datetime("us", getattr(dtype, "time_zone", None))).to_physical(), dtype)
+        times = value.cast(pl.Datetime("us", getattr(dtype, "time_zone", None)), strict=False)
+        return Axis(times.to_physical(), dtype)
     if dtype.is_integer() or dtype.is_float():
         return Axis(value, dtype)
     hint = "coerce: true with dtype: datetime in the rules of mlops validate makes times of it"
@@ -70,6 +74,7 @@ def cuts(frame: pl.LazyFrame, axis: Axis, options: Options, table: str) -> Cuts:
     """
     counted = frame.select(axis.value.alias("time")).group_by("time").len("rows")
     times = counted.sort("time").collect(engine="streaming")
+    _reached(times, options, table)
     if times.height < 3:
         message = f"{table}: {times.height} distinct values in {options.time!r} cannot make three parts"
         raise InputUnusable(message, "split by --group or --key, or bring more data")
@@ -80,7 +85,7 @@ def cuts(frame: pl.LazyFrame, axis: Axis, options: Options, table: str) -> Cuts:
     return Cuts(valid, test, embargo(axis, options.embargo))
 
 
-def group_cuts(frame: pl.LazyFrame, axis: Axis, options: Options) -> pl.DataFrame:
+def group_cuts(frame: pl.LazyFrame, axis: Axis, options: Options, table: str) -> pl.DataFrame:
     """Where the parts begin in each group: columns `group`, `valid`, `test`, null for a group with too few times.
 
     Every group is cut as if it were alone. Memory grows with the number of distinct times of all groups.
@@ -89,12 +94,20 @@ def group_cuts(frame: pl.LazyFrame, axis: Axis, options: Options) -> pl.DataFram
     group = exactly(options.group).alias("group")
     counted = frame.select(group, axis.value.alias("time")).group_by("group", "time").len("rows")
     times = counted.sort("group", "time").collect(engine="streaming")
+    _reached(times, options, table)
     found = [_of_group(one, axis, options) for one in times.partition_by("group", maintain_order=True)]
     made = times.select(pl.col("group").unique(maintain_order=True))
     return made.with_columns(
         pl.Series(name, [cut[number] for cut in found], dtype=times.schema["time"], strict=False)
         for number, name in enumerate(("valid", "test"))
     )
+
+
+def _reached(times: pl.DataFrame, options: Options, table: str) -> None:
+    """InputUnusable for times that are missing on the axis; that none is missing in the column is known."""
+    if times["time"].null_count():
+        message = f"{table}: column {options.time!r} has times that microseconds since 1970 do not reach"
+        raise InputUnusable(message, tables.FAR_HINT)
 
 
 def _of_group(times: pl.DataFrame, axis: Axis, options: Options) -> tuple[float | None, float | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,9 @@ FEW = 4_096
 
 ROWS = 131_072
 """Rows of a row group and of a batch, unless a table is very wide or holds images."""
+
+FAR_HINT = "leave those rows out: mlops validate with a range, or mlops ingest --sql"
+_FAR = re.compile("(date value|year -?[0-9]+ is) out of range")  # what Python says of a time that polars can hold
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """How Parquet holds an image: exactly this is what the `datasets` library takes for one."""
@@ -170,6 +174,10 @@ def reading(name: str) -> Iterator[None]:
         if "os error" in text.lower():
             raise _system(text) from None
         raise InputUnusable(f"{name}: {text}") from None
+    except (OverflowError, ValueError) as error:
+        if not _FAR.search(str(error)):
+            raise
+        raise InputUnusable(f"{name}: a time is outside of the years 1 to 9999", FAR_HINT) from None
     except OSError as error:
         if error.errno is not None:
             raise

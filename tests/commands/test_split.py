@@ -107,6 +107,12 @@ def test_audit_compares_values_not_types_or_order_of_columns(cli: Cli, flights: 
     pl.DataFrame({"b": ["x", "z"], "a": [1.0, 2.0]}).write_parquet("test.parquet")
     done = cli("split", "--audit", "train.parquet", "test.parquet")
     assert done.code == 1 and "1 rows of a later part are exact copies" in done.err
+    frame = pl.DataFrame({"a": range(10), "v": range(10)})
+    frame.write_parquet("train.parquet")
+    frame.with_columns(pl.col("v").cast(pl.Decimal(10, 2))).write_parquet("test.parquet")
+    done = cli("split", "--audit", "train.parquet", "test.parquet", "--group", "v", "--json")
+    assert json.loads(done.out)["verdict"]["leaks"]["duplicate_rows"] == 10
+    assert json.loads(done.out)["verdict"]["leaks"]["group_overlap"] == 10
 
 
 def test_audit_of_the_parts_of_a_split(cli: Cli, flights: Path) -> None:

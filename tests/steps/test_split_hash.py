@@ -40,7 +40,7 @@ GOLDEN: list[tuple[pl.DataFrame, int, int]] = [
     (row(a=datetime.date(2013, 11, 1)), 0, 8488899398623703715),
     (row(a=datetime.datetime(2013, 11, 1, 6, 30)), 0, 711840307622271010),
     (row(a=EPOCH), 0, 5540850934769647365),
-    (row(a=Decimal("12.50")), 0, 13496897429651973133),
+    (row(a=Decimal("12.50")), 0, 16311681805843915197),
     (row(a=[1, None], b={"x": 1}), 0, 16576391057192903074),
     (row(a=b"\x00\xff"), 0, 18256336037719717334),
     (row(a=datetime.time(6, 30), b=datetime.timedelta(hours=1)), 0, 18183846497515366534),
@@ -116,8 +116,12 @@ def test_the_order_and_names_of_columns_and_the_rows_beside_do_not_matter() -> N
     assert hashes(frame, ["b", "a"]) == hashes(frame, ["a", "b"])
 
 
-@pytest.mark.parametrize("dtype", [pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt64, pl.Float32, pl.Float64])
-def test_a_number_is_the_same_in_every_type(dtype: type[pl.DataType]) -> None:
+INTEGERS = [pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Int128, pl.UInt8, pl.UInt64]
+DECIMALS = [pl.Decimal(10, 2), pl.Decimal(38, 0), pl.Decimal(38, 20)]
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, pl.Float32, pl.Float64, *DECIMALS])
+def test_a_number_is_the_same_in_every_type(dtype: Any) -> None:
     numbers = [0, 1, 100, None]
     assert hashes(pl.DataFrame({"a": pl.Series(numbers, dtype=dtype)})) == hashes(pl.DataFrame({"a": numbers}))
 
@@ -136,7 +140,10 @@ def test_what_is_the_same_value() -> None:
     assert len(units) == 1
     text = pl.Series(["x"])
     assert hashes(text.to_frame("a")) == hashes(text.cast(pl.Categorical).to_frame("a"))
-    assert hashes(row(a=Decimal("1.50"))) == hashes(row(a=Decimal("1.5")))
+    assert hashes(row(a=Decimal("1.50"))) == hashes(row(a=Decimal("1.5"))) == hashes(row(a=1.5))
+    assert hashes(row(a=Decimal("-2.30"))) == hashes(row(a=-2.3)) and hashes(row(a=Decimal("0.00"))) == hashes(row(a=0))
+    large = 2**53 + 1
+    assert hashes(row(a=Decimal(large))) == hashes(row(a=large)) != hashes(row(a=Decimal(large + 1)))
 
 
 def test_what_is_another_value() -> None:

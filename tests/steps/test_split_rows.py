@@ -231,6 +231,23 @@ def test_refused(tmp_path: Path, name: str) -> None:
     assert not list((tmp_path / ".mlops").rglob("manifest.json"))
 
 
+FAR = 253_402_300_800_000_000  # the first microsecond of the year 10000
+
+
+@pytest.mark.parametrize("dtype", [pl.Datetime("us"), pl.Datetime("us", "UTC"), pl.Datetime("ms"), pl.Date])
+@pytest.mark.parametrize(
+    "options",
+    [Options(time="when"), Options(time="when", folds=2), Options(stratify="when"), Options(time="id", group="when")],
+)
+def test_times_after_the_year_9999(tmp_path: Path, dtype: Any, options: Options) -> None:
+    number = pl.col("id") % 2 if options.time == "id" or options.stratify else pl.col("id")
+    far = (FAR // 86_400_000_000 + number if dtype == pl.Date else FAR + number).cast(dtype)
+    if dtype == pl.Datetime("ms"):
+        far = (2**60 + number).cast(dtype)  # microseconds since 1970 do not fit 64 bits
+    with pytest.raises(InputUnusable, match=r"outside of the years 1 to 9999|do not reach|overflowed"):
+        divide(tmp_path, table(300).with_columns(when=far), options)
+
+
 def test_too_few_rows_and_none(tmp_path: Path) -> None:
     with pytest.raises(InputUnusable, match="would be empty"):
         divide(tmp_path, table(2), Options())

@@ -1,0 +1,121 @@
+"""The rows that a model is measured on, and what the splits behind model and rows say about trusting the metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops_cli.errors import EmptyInput, Missing, MlopsError
+from mlops_cli.metrics.base import Certified
+from mlops_cli.steps import memo, references, tables
+from mlops_cli.steps.context import Context
+from mlops_cli.steps.references import Given
+from mlops_cli.steps.split_certificate import FILE, Certificate
+from mlops_cli.steps.tables import Table
+from mlops_cli.store import artefact
+from mlops_cli.store.artefact import Artefact
+from mlops_cli.store.manifest import Input
+
+ANOTHER = "the rows are of a split that is not the model's own, and it may have learnt from them"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table to measure on; `split` and `part` where it is one of a split."""
+
+    table: Table
+    split: Artefact | None = None
+    part: str = ""
+
+
+def find(ctx: Context, model: Artefact, given: Given | None) -> Rows:
+    """The rows that were named (of a split its test part), else the test part of the model's split.
+
+    Errors: Missing without a split, EmptyInput for one without a test part, those of opening a table.
+    """
+    if given is None:
+        split = references.ancestor(ctx, model, ("split",), "--data")
+        if split is None:
+            raise Missing("the model was not trained on a split, so there is no test part", "name the rows with --data")
+        return _test_part(split, memo.shown(split.path))
+    path = references.is_file(given)
+    if given.stdin is None and path is None:
+        named = references.resolve(ctx, given)
+        if named.artefact.kind == "split":
+            return _test_part(named.artefact, named.ref)
+    table = tables.open_table(ctx, given, flag="--data")
+    return Rows(table) if path is None else Rows(table, *_around(path))
+
+
+def certified(ctx: Context, model: Artefact, rows: Rows) -> Certified | None:
+    """What the certificates say of metrics of this model on these rows; None where no split gives a doubt or a word.
+
+    The certificate of a split is about its own model and its own test part. What leaks into the split of a model goes
+    with the model to whatever rows it is measured on; rows that come from no split add nothing to that.
+    """
+    split, part = rows.split, rows.part
+    its_own = split is not None and any(source.id == split.id for source in model.manifest.inputs)
+    own = split if its_own else _own(ctx, model)
+    if split is None and own is not None:
+        part = _copied(own, rows.table)
+        split = own if part else None
+    splits = {one.id: one for one in (own, split) if one is not None}
+    found = [read(one) for one in splits.values()]
+    told = [line for one in found for line in one.leaks]
+    if split is not None and (own is None or split.id != own.id):
+        told.append(ANOTHER)
+    elif split is not None and part != "test":
+        told.append(f"the rows are of the {part} part, which training has seen")
+    if any(one.clean is False for one in found):
+        return Certified(False, told)
+    if told or any(one.doubt for one in found):
+        return Certified(None, told)
+    return None if split is None else Certified(True)
+
+
+def read(split: Artefact) -> Certified:
+    """What the certificate of a split says."""
+    if not split.has(FILE):
+        return Certified(None)
+    found = split.json(FILE, Certificate)
+    return Certified(found.clean, found.leaking)
+
+
+def tell(ctx: Context, rows: Rows, found: Certified | None) -> None:
+    """Say what makes the metrics look better than they are."""
+    if rows.split is not None and rows.part == "test" and rows.split.has(FILE):
+        for line in rows.split.json(FILE, Certificate).kindred:
+            ctx.note(f"the metrics may flatter: {line}")
+    if found is not None and found.doubt:
+        ctx.note(f"the metrics may flatter, and mlops promote will not take them for a pass: {found.doubt}")
+
+
+def _test_part(split: Artefact, ref: str) -> Rows:
+    """The test part of a split."""
+    if not split.tables("test"):
+        raise EmptyInput(f"{ref} has no test part", "mlops split --test 0.2 makes one, or name other rows with --data")
+    return Rows(tables.from_artefact(split, Input(split.kind, split.id, ref), "test"), split, "test")
+
+
+def _around(path: Path) -> tuple[Artefact | None, str]:
+    """The split that a file lies in, and the part that it is of."""
+    folder = path.resolve().parent
+    try:
+        split = artefact.open_artefact(folder.parent, ("split",))
+    except MlopsError:
+        return None, ""
+    return (split, folder.name) if split.has(f"{folder.name}/{path.resolve().name}") else (None, "")
+
+
+def _own(ctx: Context, model: Artefact) -> Artefact | None:
+    """The split of a model; None where there is none, or it is out of reach."""
+    try:
+        return references.ancestor(ctx, model, ("split",))
+    except Missing:
+        return None
+
+
+def _copied(split: Artefact, table: Table) -> str:
+    """The part of a split that has this very file, wherever it lies now."""
+    ids = {source.id for source in table.inputs}
+    return next((Path(e.path).parent.name for e in split.manifest.files if f"sha256:{e.sha256}" in ids), "")

@@ -1,0 +1,102 @@
+"""What metrics are doubted: by the certificate of the model's own split, on rows of another one, on rows of train."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+Cli = Callable[..., Any]
+GATE = ("--require", "accuracy>=0.5")
+
+
+def table(seed: int, rows: int = 1500) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=rows)
+    return pl.DataFrame({"id": range(rows), "x": x, "late": x + rng.normal(size=rows) > 1})
+
+
+@pytest.fixture
+def model(cli: Cli) -> str:
+    """A model trained on `parts`, which is clean; `other` is the same table divided in another way."""
+    table(0).write_parquet("t.parquet")
+    table(1).write_parquet("november.parquet")
+    assert cli("split", "t.parquet", "--key", "id", "-o", "parts").ref
+    assert cli("split", "t.parquet", "--key", "id", "--seed", "2", "-o", "other").ref
+    return trained(cli, "parts", "model")
+
+
+def trained(cli: Cli, split: str, out: str) -> str:
+    return str(cli("train", split, "--target", "late", "--set", "num_iterations=5", "-o", out).ref)
+
+
+def leaking(cli: Cli) -> str:
+    """A split of which a column tells the target."""
+    pl.read_parquet("t.parquet").with_columns(told=pl.col("late").cast(pl.Int8)).write_parquet("told.parquet")
+    done = cli("split", "told.parquet", "--key", "id", "--target", "late")
+    assert done.code == 1
+    return str(done.err.rsplit("the result is in ", 1)[1].strip())
+
+
+def promoted(cli: Cli, model: str, *data: str) -> tuple[int, str, Any]:
+    """How a promotion ends on the evidence of one evaluation, what it says, and the certificate that was kept."""
+    ref = cli("evaluate", model, *data, *GATE).ref
+    assert cli("register", ref, "--name", "m", "--force").ref
+    done = cli("promote", "m", "production", *GATE, "-n")
+    return done.code, done.err, json.loads(Path(ref, "metrics.json").read_bytes()).get("certificate")
+
+
+def test_the_certificate_of_another_split_is_not_the_models(cli: Cli, model: str) -> None:
+    assert promoted(cli, model)[::2] == (0, {"clean": True, "leaks": []})
+    assert promoted(cli, model, "--data", "parts")[::2] == (0, {"clean": True, "leaks": []})
+    code, told, kept = promoted(cli, model, "--data", "other")
+    assert code == 3 and "of a split that is not the model's own" in told
+    assert kept["clean"] is None and len(kept["leaks"]) == 1
+    assert cli("promote", "m", "production", *GATE, "--accept-leaks", "I know", "-n").code == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "code", "words"),
+    [
+        ("parts/test/part-00000.parquet", 0, ""),
+        ("copies/test.parquet", 0, ""),
+        ("november.parquet", 0, ""),
+        ("parts/train/part-00000.parquet", 3, "of the train part, which training has seen"),
+        ("copies/train.parquet", 3, "of the train part, which training has seen"),
+        ("parts/valid/part-00000.parquet", 3, "of the valid part, which training has seen"),
+        ("other/test/part-00000.parquet", 3, "of a split that is not the model's own"),
+    ],
+)
+def test_a_file_leads_back_to_its_split_and_outside_rows_to_none(
+    cli: Cli, model: str, file: str, code: int, words: str
+) -> None:
+    Path("copies").mkdir()
+    for part in ("train", "test"):
+        shutil.copy(f"parts/{part}/part-00000.parquet", f"copies/{part}.parquet")
+    ended, told, kept = promoted(cli, model, "--data", file)
+    assert ended == code and words in told
+    assert (kept is None) == (file == "november.parquet")
+
+
+def test_what_leaks_into_a_models_split_goes_with_the_model(cli: Cli, model: str) -> None:
+    split = leaking(cli)
+    leaky = trained(cli, split, "leaky")
+    table(1).with_columns(told=pl.col("late").cast(pl.Int8)).write_parquet("november.parquet")
+    for data in ((), ("--data", f"{split}/test/part-00000.parquet"), ("--data", "november.parquet")):
+        code, told, kept = promoted(cli, leaky, *data)
+        assert (code, kept["clean"]) == (3, False) and "column told alone tells late" in told
+
+
+def test_a_champion_has_the_doubts_of_its_own(cli: Cli, model: str) -> None:
+    """What the champion is measured on is the challenger's test part, and another split for the champion."""
+    again = trained(cli, "other", "again")
+    assert cli("evaluate", again, "--against", model, "--require", "accuracy>=champion-0.5").code == 0
+    cached = cli("evaluate", model, "--data", "other", "--json")
+    assert json.loads(cached.out)["cached"] is True and "not the model's own" in cached.err
+    assert json.loads(cached.out)["certificate"]["clean"] is None
