@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlops_cli.errors import EmptyInput, Missing, MlopsError
 from mlops_cli.metrics.base import Certified
-from mlops_cli.steps import memo, references, tables
+from mlops_cli.steps import memo, references, tables, train_leaks
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given
 from mlops_cli.steps.split_certificate import FILE, Certificate
@@ -50,8 +50,8 @@ def find(ctx: Context, model: Artefact, given: Given | None) -> Rows:
 def certified(ctx: Context, model: Artefact, rows: Rows) -> Certified | None:
     """What the certificates say of metrics of this model on these rows; None where no split gives a doubt or a word.
 
-    The certificate of a split is about its own model and its own test part. What leaks into the split of a model goes
-    with the model to whatever rows it is measured on; rows that come from no split add nothing to that.
+    The certificate of a split is about its own model and its own test part. What leaks into a model or its split goes
+    with it to whatever rows it is measured on; rows that come from no split add nothing to that.
     """
     split, part = rows.split, rows.part
     its_own = split is not None and any(source.id == split.id for source in model.manifest.inputs)
@@ -62,11 +62,15 @@ def certified(ctx: Context, model: Artefact, rows: Rows) -> Certified | None:
     splits = {one.id: one for one in (own, split) if one is not None}
     found = [read(one) for one in splits.values()]
     told = [line for one in found for line in one.leaks]
+    kept = train_leaks.read(model)
+    told += kept.lines
+    if kept.clean is False and own is None:
+        told.append("the split of the model, which is out of reach, leaks")
     if split is not None and (own is None or split.id != own.id):
         told.append(ANOTHER)
     elif split is not None and part != "test":
         told.append(f"the rows are of the {part} part, which training has seen")
-    if any(one.clean is False for one in found):
+    if any(one.clean is False for one in found) or kept.clean is False or kept.lines:
         return Certified(False, told)
     if told or any(one.doubt for one in found):
         return Certified(None, told)

@@ -16,8 +16,10 @@ THRESHOLD = 0.98
 """The share of errors that a column must spare to count as a leak."""
 SAMPLE = 100_000
 """Rows of each part that are looked at: about so many of a longer one, chosen by a hash of their number."""
-FEWEST = 10
-"""With fewer rows of the test part outside the commonest value nothing can be said."""
+FEWEST = 20
+"""With fewer rows of the test part outside the commonest value nothing can be said: an honest column tells few of them
+all by chance."""
+_ROW = "\0row"
 _AT_ONCE = 3  # columns that are read together
 _QUANTILES = 64  # of a column of numbers, for each value of the target
 _EDGES = 1_024  # of a column of numbers in all, about
@@ -27,7 +29,7 @@ _TOLD = 10
 class Predictors(msgspec.Struct):
     """How well each column alone tells the `target`; `spared` has the best ones, `leaking` those from `threshold` on.
 
-    `rows` are those looked at in train and test, `looked_at` the columns that could be judged.
+    `rows` are those looked at in train and in the part it was tried on, `looked_at` the columns that could be judged.
     """
 
     target: str
@@ -39,12 +41,12 @@ class Predictors(msgspec.Struct):
 
     def lines(self) -> list[str]:
         """What was found, for people."""
-        how = f"alone tells {self.target} on the test part"
+        how = f"alone tells {self.target} on the {list(self.rows)[-1]} part"
         return [f"column {name} {how} ({self.spared[name]:.1%} of the errors spared)" for name in self.leaking]
 
 
-def find(train: pl.LazyFrame, test: pl.LazyFrame, target: Strata) -> Predictors:
-    """Score every column that both parts have, but for nested ones, bytes and the target.
+def find(train: pl.LazyFrame, test: pl.LazyFrame, target: Strata, part: str = "test") -> Predictors:
+    """Score every column that both parts have, but for nested ones, bytes and the target; `part` is what `test` is.
 
     A row of the test part is given the value of the target that is the commonest in train among the rows with the same
     value of the column (for numbers: in the same bin; for a value that train has not: among all rows). The score is
@@ -55,11 +57,11 @@ def find(train: pl.LazyFrame, test: pl.LazyFrame, target: Strata) -> Predictors:
     kinds = [{name: _kind(kind) for name, kind in frame.collect_schema().items()} for frame in (train, test)]
     names = [name for name, kind in kinds[0].items() if kind and kind == kinds[1].get(name) and name != target.column]
     scores: dict[str, float] = {}
-    rows = {"train": 0, "test": 0}
+    rows = {"train": 0, part: 0}
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
         ours, theirs = _sample(train, some, target), _sample(test, some, target)
-        rows = {"train": ours.height, "test": theirs.height}
+        rows = {"train": ours.height, part: theirs.height}
         usual = _commonest(ours)
         base = int((theirs["stratum"] == usual).sum()) if ours.height else 0
         if not ours.height or theirs.height - base < FEWEST:
@@ -88,10 +90,15 @@ def _sample(frame: pl.LazyFrame, names: list[str], target: Strata) -> pl.DataFra
     schema = frame.collect_schema()
     columns = [_plain(name, schema[name]).alias(str(number)) for number, name in enumerate(names)]
     height = int(frame.select(pl.len()).collect(engine="streaming").item())
-    rows = frame.select(*columns, target.value).with_row_index("row")
-    if height > SAMPLE:
-        rows = rows.filter(pl.col("row").hash(seed=0) % height < SAMPLE)
+    rows = picked(frame.select(*columns, target.value), height)
     return rows.drop_nulls("stratum").collect(engine="streaming")
+
+
+def picked(frame: pl.LazyFrame, height: int, sample: int = SAMPLE) -> pl.LazyFrame:
+    """About `sample` of a frame's `height` rows, the same ones each time; all of them where they are no more."""
+    if height <= sample:
+        return frame
+    return frame.with_row_index(_ROW).filter(pl.col(_ROW).hash(seed=0) % height < sample).drop(_ROW)
 
 
 def _plain(name: str, dtype: pl.DataType) -> pl.Expr:

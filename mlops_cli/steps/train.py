@@ -18,7 +18,7 @@ from mlops_cli.models import target as targets
 from mlops_cli.models.base import Family, Fit, Tables, Trainer
 from mlops_cli.models.target import Target
 from mlops_cli.runtime.signature import Task
-from mlops_cli.steps import batches, memo, processors, search, tables, train_data, train_payload
+from mlops_cli.steps import batches, memo, processors, search, tables, train_data, train_leaks, train_payload
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output
 from mlops_cli.steps.references import Given
@@ -82,7 +82,8 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
             shutil.rmtree(checkpoint, ignore_errors=True)
         return made
 
-    job = Job("train", key, (*asked.family.LIBRARIES, *_POLARS), build, measured=train_payload.measured)
+    libraries = (*asked.family.LIBRARIES, *_POLARS)
+    job = Job("train", key, libraries, build, train_leaks.judge, measured=train_payload.measured)
     known = memo.key_of(job)
     checkpoint = ctx.workspace.checkpoint(known) if known else None
     return memo.perform(ctx, job, output)
@@ -173,6 +174,7 @@ def _build(
     fit = _fit(ctx, trainer, asked.settings, found, has_valid=rows.valid is not None)
     predictor = trainer.predictor(fit, processors.count())
     files = trainer.files(fit) | train_payload.files(rows, target, predictor, source, options.seed)
+    files[train_leaks.FILE] = train_leaks.find(rows, target, predictor.signature, source, payload.parent / "leaks")
     if found is not None:
         files["trials.json"] = msgspec.json.format(msgspec.json.encode(found.trials), indent=1) + b"\n"
     for file, data in files.items():

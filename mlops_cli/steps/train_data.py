@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import msgspec
 import polars as pl
 
 from mlops_cli.models import kinds
@@ -19,6 +20,14 @@ from mlops_cli.store.manifest import Input
 HELD_OUT = 0.15
 """The share of a table's rows that becomes the valid part."""
 
+_CERTIFICATE = "certificate.json"
+
+
+class _Certificate(msgspec.Struct):
+    """The one word of a certificate that needs no library of `split`."""
+
+    clean: bool | None = None
+
 
 @dataclass(frozen=True)
 class Source:
@@ -30,6 +39,8 @@ class Source:
     """Whether `train` is a whole table, whose valid part is still in it."""
     time: str | None = None
     """The column by which a split was cut: later rows always differ in it, so it says nothing of drift."""
+    clean: bool | None = None
+    """What the certificate of the split says."""
 
     @property
     def inputs(self) -> list[Input]:
@@ -79,7 +90,8 @@ def find(ctx: Context, given: Given) -> Source:
     has_valid = bool(found.artefact.tables("valid"))
     valid = tables.from_artefact(found.artefact, found.input, "valid") if has_valid else None
     time = found.artefact.manifest.params.get("time")
-    return Source(train, valid, whole=False, time=time if isinstance(time, str) else None)
+    clean = found.artefact.json(_CERTIFICATE, _Certificate).clean if found.artefact.has(_CERTIFICATE) else None
+    return Source(train, valid, whole=False, time=time if isinstance(time, str) else None, clean=clean)
 
 
 def usual_family(source: Source) -> str:

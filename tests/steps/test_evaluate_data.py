@@ -12,6 +12,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from mlops_cli.store import artefact
+from mlops_cli.store.manifest import Input
+
 Cli = Callable[..., Any]
 GATE = ("--require", "accuracy>=0.5")
 
@@ -100,3 +103,42 @@ def test_a_champion_has_the_doubts_of_its_own(cli: Cli, model: str) -> None:
     cached = cli("evaluate", model, "--data", "other", "--json")
     assert json.loads(cached.out)["cached"] is True and "not the model's own" in cached.err
     assert json.loads(cached.out)["certificate"]["clean"] is None
+
+
+def test_a_telling_column_is_found_where_the_target_is_first_known(cli: Cli) -> None:
+    """Nothing was said to split: its certificate is clean, and train looks."""
+    table(0).with_columns(told=2 * pl.col("late").cast(pl.Int64)).write_parquet("t.parquet")
+    assert cli("split", "t.parquet", "--test", "0.3", "-o", "parts").code == 0
+    for _ in range(2):  # done, and known already
+        done = cli("train", "parts", "--target", "late", "--set", "num_iterations=5", "-o", "model")
+        assert done.code == 0 and "leak: column told alone tells late on the valid part (100.0%" in done.err
+    found = json.loads(Path("model/leaks.json").read_bytes())
+    assert (found["clean"], found["predictors"]["leaking"]) == (True, ["told"])
+    code, told, kept = promoted(cli, "model")
+    assert code == 3 and "column told alone tells late" in told and kept["clean"] is False
+    assert cli("promote", "m", "production", *GATE, "--accept-leaks", "it is known in time", "-n").code == 0
+
+
+def test_an_honest_column_is_no_leak_and_a_whole_table_is_looked_at_too(cli: Cli) -> None:
+    rng = np.random.default_rng(5)
+    strong = table(0).with_columns(strong=pl.col("x") + pl.Series(rng.normal(0, 0.1, 1500)))
+    strong.with_columns(late=pl.col("x") > 1).drop("x").write_parquet("t.parquet")
+    done = cli("train", "t.parquet", "--target", "late", "--set", "num_iterations=5", "-o", "model")
+    assert done.code == 0 and "leak" not in done.err
+    found = json.loads(Path("model/leaks.json").read_bytes())
+    assert found["clean"] is None and 0.6 < found["predictors"]["spared"]["strong"] < 0.98
+
+
+def test_a_model_remembers_that_its_split_leaks(cli: Cli, model: str) -> None:
+    split = leaking(cli)
+    leaky = trained(cli, split, "leaky")
+    table(1).with_columns(told=pl.col("late").cast(pl.Int8)).write_parquet("november.parquet")
+    shutil.rmtree(split)
+    found = json.loads(Path("leaky/leaks.json").read_bytes())
+    found["predictors"]["leaking"] = []
+    Path("leaky/leaks.json").write_text(json.dumps(found))
+    Path("leaky/manifest.json").unlink()
+    gone = [Input("split", "sha256:" + "0" * 64, "gone")]
+    artefact.seal(Path("leaky"), kind="model", created="2026-01-02T03:04:05Z", tool="t", command=[], inputs=gone)
+    code, told, kept = promoted(cli, leaky, "--data", "november.parquet")
+    assert (code, kept["clean"]) == (3, False) and "the split of the model, which is out of reach, leaks" in told

@@ -50,6 +50,7 @@ def test_a_model_directory(cli, parts):
         "profile.json",
         "example.json",
         "metrics.json",
+        "leaks.json",
         "MLmodel",
     }
     assert names == expected
