@@ -75,7 +75,9 @@ def run(ctx: Context, ref: str, options: Options) -> Outcome:
     def decide(current: Move | None) -> tuple[int, str, dict[str, Any]]:
         target = _before(store, name, options.alias) if version is None else version
         if current is not None and current.version == target and not ctx.force:
-            raise _AlreadyThere
+            verdict, _ = _judge(store, name, target, None, [one for one in gates if not one.champion], options)
+            decided[:] = [(verdict, target)]
+            raise _Refused(verdict) if verdict.exit else _AlreadyThere
         artefact.check(store.object(store.version(name, target).object))
         verdict, evidence = _judge(store, name, target, current, gates, options)
         decided[:] = [(verdict, target)]
@@ -142,9 +144,10 @@ def _judge(
     store: Registry, name: str, target: int, current: Move | None, gates: list[Gate], options: Options
 ) -> tuple[Verdict, str | None]:
     """Judge the gates by the newest evaluation of a version, and of the champion where one asks for it."""
-    if not gates:
-        return Verdict(details=[]), None
     evidence = _evaluation(store, name, target)
+    if not gates:
+        doubt = _doubt(evidence, options) if evidence else ""
+        return Verdict(details=[], lines=(f"warning: {doubt}",) if doubt else ()), None
     if evidence is None:
         raise Inconclusive(
             f"{name}@{target} has no evaluation among its evidence", f"mlops evaluate … | mlops register --name {name}"
@@ -165,9 +168,15 @@ def _judge(
         gate.judge(one, measured.metrics, champion=champion, paired=paired, point=options.point, target=measured.target)
         for one in gates
     ]
-    doubt = "" if measured.certificate is UNSET or options.accept_leaks else measured.certificate.doubt
+    doubt = _doubt(evidence, options)
     judgements = [gate.doubted(one, doubt) for one in judgements] if doubt else judgements
     return Verdict(gate.exit_code(judgements), tuple(wording.table(judgements)), judgements), evidence.object
+
+
+def _doubt(evidence: _Evidence, options: Options) -> str:
+    """Why the newest evaluation may flatter; nothing when it does not, or that was accepted."""
+    certificate = evidence.measured.certificate
+    return "" if certificate is UNSET or options.accept_leaks else certificate.doubt
 
 
 def _evaluation(store: Registry, name: str, version: int, data: Subject | None = None) -> _Evidence | None:

@@ -142,3 +142,15 @@ def test_a_model_remembers_that_its_split_leaks(cli: Cli, model: str) -> None:
     artefact.seal(Path("leaky"), kind="model", created="2026-01-02T03:04:05Z", tool="t", command=[], inputs=gone)
     code, told, kept = promoted(cli, leaky, "--data", "november.parquet")
     assert (code, kept["clean"]) == (3, False) and "the split of the model, which is out of reach, leaks" in told
+
+
+def test_a_doubt_is_told_without_gates_and_gates_hold_for_what_is_there_already(cli: Cli, model: str) -> None:
+    leaky = trained(cli, leaking(cli), "leaky")
+    assert promoted(cli, leaky)[0] == 3
+    bare = cli("promote", "m", "production")
+    assert bare.code == 0 and "warning: " in bare.err and "column told alone tells late" in bare.err
+    again = cli("promote", "m", "production", *GATE)
+    assert again.code == 3 and "names version" not in again.err
+    assert cli("promote", "m", "production", "--require", "accuracy>=champion").code == 0  # it is the champion
+    accepted = cli("promote", "m", "production", *GATE, "--accept-leaks", "known in time")
+    assert accepted.code == 0 and "names version 1 already" in accepted.err
