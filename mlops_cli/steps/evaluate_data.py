@@ -66,7 +66,9 @@ def certified(ctx: Context, model: Artefact, rows: Rows) -> Certified | None:
     told += kept.lines
     if kept.clean is False and own is None:
         told.append("the split of the model, which is out of reach, leaks")
-    if split is not None and (own is None or split.id != own.id):
+    if split is None and _made_from(ctx, model, rows.table):
+        told.append("the rows are those that the model was made from")
+    elif split is not None and (own is None or split.id != own.id):
         told.append(ANOTHER)
     elif split is not None and part != "test":
         told.append(f"the rows are of the {part} part, which training has seen")
@@ -123,3 +125,10 @@ def _copied(split: Artefact, table: Table) -> str:
     """The part of a split that has this very file, wherever it lies now."""
     ids = {source.id for source in table.inputs}
     return next((Path(e.path).parent.name for e in split.manifest.files if f"sha256:{e.sha256}" in ids), "")
+
+
+def _made_from(ctx: Context, model: Artefact, table: Table) -> bool:
+    """Whether a table is an ancestor of the model; a stream may have any of its rows, and is taken for none."""
+    above = [source["id"] for parent in references.lineage(ctx, model) for source in parent["inputs"]]
+    ids = {*above, *(source.id for source in model.manifest.inputs)} - {""}
+    return not table.commands and any(source.id in ids for source in table.inputs)

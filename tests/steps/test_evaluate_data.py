@@ -73,6 +73,7 @@ def test_the_certificate_of_another_split_is_not_the_models(cli: Cli, model: str
         ("parts/train/part-00000.parquet", 3, "of the train part, which training has seen"),
         ("copies/train.parquet", 3, "of the train part, which training has seen"),
         ("parts/valid/part-00000.parquet", 3, "of the valid part, which training has seen"),
+        ("t.parquet", 3, "those that the model was made from"),
         ("other/test/part-00000.parquet", 3, "of a split that is not the model's own"),
     ],
 )

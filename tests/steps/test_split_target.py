@@ -231,7 +231,8 @@ def test_promote_takes_what_was_measured_on_a_bare_table(cli: Cli) -> None:
     table().write_parquet("t.parquet")
     cli("split", "t.parquet", "--key", "id", "-o", "parts")
     assert cli("train", "parts", "--target", "late", "--set", "num_iterations=5", "-o", "model").ref
-    for data in ((), ("--data", "t.parquet")):
+    table(id=pl.col("id") + ROWS).write_parquet("later.parquet")
+    for data in ((), ("--data", "later.parquet")):
         ref = cli("evaluate", "model", *data).ref
         assert ("certificate" in json.loads(Path(ref, "metrics.json").read_bytes())) == (not data)
         assert cli("register", ref, "--name", "m", "--force").ref
