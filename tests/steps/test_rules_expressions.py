@@ -61,6 +61,19 @@ def test_which_rows_a_condition_rejects(expr: str, rows: list[int]) -> None:
     assert bad({"rules": [expr]}) == rows
 
 
+def test_sums_and_differences_do_not_overflow() -> None:
+    frame = pl.DataFrame(
+        {"i": [100, -100], "j": [100, -100], "u": [1, 2], "w": [2, 1], "big": [2**63, 1], "more": [2**63, 2]},
+        schema={"i": pl.Int8, "j": pl.Int8, "u": pl.UInt32, "w": pl.UInt32, "big": pl.UInt64, "more": pl.UInt64},
+    ).with_columns(pl.struct("i", "u").alias("box"))
+    assert bad({"rules": ["i + j > 0"]}, frame) == [1]
+    assert bad({"rules": ["i * j * i * j = 100000000"]}, frame) == []
+    assert bad({"rules": ["u - w < 0"]}, frame) == [1]
+    assert bad({"rules": ["big + more > 5"]}, frame) == [1]
+    assert bad({"rules": ["big - more < 0"]}, frame) == [0]
+    assert bad({"rules": ["box.i + box.i > 0", "box.u - 2 < 0"]}, frame) == [1]
+
+
 def test_a_null_passes_unless_it_may_not() -> None:
     assert bad({"rules": [{"expr": "arr > dep", "ignore_na": False}]}) == [1, 2, 3]
 
