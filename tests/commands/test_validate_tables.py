@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -88,6 +89,24 @@ def test_rows_without_a_partner_are_rejected(cli: Cli, flights: Path, streamed: 
     assert (code, told["rejected"]) == (1, 100)
     assert set(pl.read_parquet("bad.parquet")["carrier"]) == {"DL", "B6"}
     assert re.search(r" 100  +\S+%  error +carrier: foreign_key\(carriers.csv: code\) ", err)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_tables_of_foreign_keys_are_in_the_lineage(cli: Cli, flights: Path, streamed: bool) -> None:
+    Path("rules.yaml").write_text("dataset: {foreign_key: {column: carrier, to: carriers.csv, to_column: code}}")
+    given = ("--schema", "rules.yaml", "--reject", "bad")
+    if streamed:
+        stream = cli("validate", *given, "-o", "-", stdin=cli("ingest", "flights.parquet", "-o", "-").raw).raw
+        assert cli("split", "-o", "made", stdin=stream).code == 0
+    else:
+        assert cli("validate", "flights.parquet", *given, "-o", "made").code == 0
+    for name in ("made", "bad"):
+        inputs = json.loads(Path(name, "manifest.json").read_text())["inputs"]
+        assert [one["kind"] for one in inputs] == ["dataset" if streamed else "file", "file"]
+        assert (
+            inputs[1]["ref"] == "carriers.csv"
+            and inputs[1]["id"] == "sha256:" + hashlib.sha256(Path("carriers.csv").read_bytes()).hexdigest()
+        )
 
 
 def test_another_file_of_the_same_name_asks_again(cli: Cli, flights: Path) -> None:
