@@ -107,6 +107,26 @@ def test_conversion_keeps_what_can_be_and_rejects_the_rest(
     assert all(reasons[0].startswith("a: coerce(") for reasons in bad.values())
 
 
+def test_what_cannot_be_converted_breaks_that_rule_only() -> None:
+    checks = "checks: {gt: {value: 0, ignore_na: false}}"
+    _, bad = check(f"columns: {{a: {{dtype: int64, coerce: true, {checks}}}}}", column(["1", "x", None, "-1"]))
+    assert bad == {
+        1: ["a: coerce(Int64)"],
+        2: ["a: not_nullable", "a: greater_than(0)"],
+        3: ["a: greater_than(0)"],
+    }
+
+
+@pytest.mark.parametrize(("more", "kept"), [("", None), (", nullable: true", None), (", default: 7", 7)])
+def test_what_cannot_be_converted_is_missing_where_that_is_a_warning(more: str, kept: int | None) -> None:
+    text = f"columns: {{a: {{dtype: int64, coerce: true, severity: warning{more}}}}}"
+    good, bad = check(text, column(["1", "x"]))
+    assert good["a"].to_list() == [1, kept] and bad == {}
+    found = made(text, column(["1", "x"]))
+    counts = {rule.check: column(["1", "x"]).select(fail.sum()).item() for rule, fail in found.failures({})}
+    assert counts == {"coerce": 1} | ({} if "nullable" in more else {"not_nullable": 0})
+
+
 def test_conversion_between_time_zones() -> None:
     text = "columns: {a: {dtype: 'datetime64[us, Europe/Paris]', coerce: true}}"
     good, _ = check(text, column([datetime.datetime(2013, 1, 1, 12)]))
