@@ -134,6 +134,7 @@ CONTRADICTIONS = {
     "dataset: {rows: {}}": "neither min_value nor max_value",
     "dataset: {freshness: {column: a, max_age: soon}}": "dataset.freshness.max_age: 'soon' is no age",
     "dataset: {freshness: {max_age: 1d}}": "column is missing",
+    "dataset: {freshness: {column: a, max_age: 99999999999999d}}": "'99999999999999d' is longer than any calendar",
     "dataset: {foreign_key: {column: a}}": "dataset.foreign_key.to",
     "dataset: {foreign_key: {columns: [a, b], to: x, to_columns: [c]}}": "1 columns are no partners for 2",
     "dataset: {null_share: {a: 5}}": "dataset.null_share.a: 5 is no share",
