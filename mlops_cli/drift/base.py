@@ -110,6 +110,6 @@ def unknown(threshold: float) -> Drift:
 
 
 def rounded(value: float, digits: int = 10) -> float:
-    """`value` to ten significant digits, so that bytes do not depend on the order of a sum; as it is where that is ∞."""
+    """`value` to ten significant digits, so that bytes do not depend on the order of a sum; whole where that is ∞."""
     found = float(f"{value:.{digits}g}")
     return found if math.isfinite(found) else value
