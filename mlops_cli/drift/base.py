@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import msgspec
@@ -109,5 +110,6 @@ def unknown(threshold: float) -> Drift:
 
 
 def rounded(value: float, digits: int = 10) -> float:
-    """`value` to ten significant digits, so that bytes do not depend on the order of a sum."""
-    return float(f"{value:.{digits}g}")
+    """`value` to ten significant digits, so that bytes do not depend on the order of a sum; whole where that is ∞."""
+    found = float(f"{value:.{digits}g}")
+    return found if math.isfinite(found) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,7 +32,8 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     """One rule on one column. `label` is what it is called everywhere.
 
     `arguments` are those of the check, by pandera's names; times are µs since 1970 UTC, an infinity is the text
-    "inf" or "-inf". `missing` and `nan` say whether a missing value and NaN break it.
+    "inf" or "-inf". `missing` and `nan` say whether a missing value and NaN break it. `single`: the column held floats
+    of 32 bits, to which a value is rounded before it is compared, as the arguments have been.
     """
 
     label: str
@@ -42,6 +44,7 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     missing: bool = False
     nan: bool = False
     severity: Literal["error", "warning"] = "error"
+    single: bool = False
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -107,7 +110,7 @@ class Guard:
         own = [(rule, test) for rule, test in zip(self.rules, self._tests, strict=True) if rule.column == name]
         return (
             name,
-            _reading(own[0][0].type),
+            _reading(own[0][0]),
             [rule.label for rule, _ in own if rule.missing],
             [rule.label for rule, _ in own if rule.nan],
             [(rule.label, test) for rule, test in own if rule.check != "not_nullable"],
@@ -151,7 +154,8 @@ def _marks(rule: Rule, test: Callable[[Any], Any], column: Column) -> _Marks:
         fails = [not test(level) for level in column.levels]
         marks = np.array([*fails, rule.missing], dtype=np.bool_)[values]  # the code -1 is null, and takes the last
     else:
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
+            values = values.astype(np.float32) if rule.single else values
             marks = np.broadcast_to(~np.asarray(test(values), dtype=np.bool_), values.shape).copy()
         if values.dtype.kind == "f":
             marks[np.isnan(values)] = rule.nan
@@ -160,9 +164,11 @@ def _marks(rule: Rule, test: Callable[[Any], Any], column: Column) -> _Marks:
     return marks
 
 
-def _reading(kind: Type) -> Callable[[Any], Any] | None:
+def _reading(rule: Rule) -> Callable[[Any], Any] | None:
     """What makes a JSON value one that can be compared; None where it is one."""
-    return (lambda text: rows.micros(text, kind)) if kind in ("date", "datetime") else None
+    if rule.single:
+        return lambda value: ctypes.c_float(value).value
+    return (lambda text: rows.micros(text, rule.type)) if rule.type in ("date", "datetime") else None
 
 
 def _test(rule: Rule) -> Callable[[Any], Any]:

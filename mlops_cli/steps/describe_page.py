@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
@@ -114,9 +116,9 @@ def _line(found: Description, column: Column) -> list[Cell]:
         _type(column),
         f"{share:.1%}" if column.missing else "0",
         None if column.distinct is None else f"{'' if found.whole else '≈ '}{column.distinct:,}",
-        _extreme(column.least),
+        _extreme(column.least, column),
         *quarters,
-        _extreme(column.greatest),
+        _extreme(column.greatest, column),
         None if column.mean is None else f"{column.mean:.4g}",
         None if column.deviation is None else f"{column.deviation:.4g}",
     ]
@@ -126,12 +128,9 @@ def _type(column: Column) -> str:
     return "image" if column.kind == "image" else tables.described(pl.Schema({"": column.dtype}))[""]
 
 
-def _extreme(value: object) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, datetime):
-        return value.isoformat(" ", "minutes")[:16]
-    return value.isoformat() if isinstance(value, date) else _value(value, "number")
+def _extreme(value: object, column: Column) -> str | None:
+    text = _value(value, column.kind)
+    return text.removesuffix(" 00:00") if text and column.dtype == pl.Date else text
 
 
 def _value(value: object, kind: str) -> str | None:
@@ -148,7 +147,7 @@ def _time(seconds: float) -> str:
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError, OSError):
-        return "–"
+        return "after the year 9999" if seconds > 0 else "before the year 1"
 
 
 def _target(found: Description, target: str, linked: Sequence[Association]) -> Section:
@@ -209,13 +208,15 @@ def _histogram(column: Column, values: np.ndarray) -> Figure | None:
     low, high = float(values.min()), float(values.max())
     text = ""
     inner = np.quantile(values, [0.005, 0.995])
-    if inner[1] > inner[0] and high - low > 4 * (inner[1] - inner[0]):  # few far away would leave one bar of all others
+    if inner[1] > inner[0] and (high - low) / 4 > inner[1] - inner[0]:  # few far away would leave one bar of all others
         low, high = map(float, inner)
         values = values[(values >= low) & (values <= high)]
         text = "Without the 0.5 % at either end."
-    whole = column.dtype.is_integer() and high - low < BINS
-    if low == high and not whole:
-        low, high = low - 0.5, high + 0.5
+    finest = max(math.ulp(max(abs(low), abs(high))), sys.float_info.min)  # the least width of a bar, about
+    whole = column.dtype.is_integer() and high - low < BINS and finest < 0.5
+    if not whole and high - low <= BINS * finest:
+        room = max(0.5 if low == high else 0.0, BINS * finest)
+        low, high = max(low - room, -sys.float_info.max), min(high + room, sys.float_info.max)
     counts, edges = np.histogram(
         values, np.arange(low - 0.5, high + 1) if whole else BINS, None if whole else (low, high)
     )

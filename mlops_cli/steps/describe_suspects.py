@@ -79,7 +79,8 @@ def _all_different(found: Description, column: Column, there: int) -> bool:
 
 
 def _first(found: Description, column: Column) -> str:
-    values = found.sample[column.name].drop_nulls() if column.name in found.sample else pl.Series([])
+    there = column.name in found.sample
+    values = found.sample[column.name].alias("value").drop_nulls() if there else pl.Series([])
     return repr(values[0])[:60] if len(values) else "(not in the sample)"
 
 

@@ -21,7 +21,7 @@ class Column:
     """One column. `kind` is number, time, text, bool, image or other.
 
     `missing` counts null and NaN; `distinct` is exact for a table that fits the sample, else HyperLogLog's estimate;
-    it and `least` … `mean` are None where the type has none. Times are µs since 1970 UTC in `mean`.
+    it and `least` … `mean` are None where the type has none. Times are µs since 1970 UTC: Python has no year 10000.
     """
 
     name: str
@@ -64,10 +64,15 @@ class Description:
         if column.kind == "number":
             return value.cast(pl.Float64).fill_nan(None)
         if column.kind == "time":
-            return (value.dt.epoch("us") if column.dtype != pl.Date else value.cast(pl.Int64) * 86_400_000_000).cast(
-                pl.Float64
-            )
+            return pl.DataFrame(value).select(_micros(pl.col("value"), column.dtype)).to_series()
         return value.cast(pl.String)
+
+
+def _micros(times: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Times as µs since 1970 UTC, in Float64."""
+    if dtype == pl.Date:
+        return times.cast(pl.Int64).cast(pl.Float64) * 86_400e6
+    return times.dt.epoch("us").cast(pl.Float64)
 
 
 def describe(frame: pl.LazyFrame, name: str) -> Description:
@@ -123,7 +128,10 @@ def _aggregates(schema: pl.Schema, kinds: dict[str, str]) -> list[pl.Expr]:
         if kind == "number":
             asked |= {"mean": column.cast(pl.Float64).mean(), "deviation": column.cast(pl.Float64).std()}
         if kind in ("number", "time"):
-            asked |= {"least": column.min(), "greatest": column.max()}
+            least, greatest = column.min(), column.max()
+            if kind == "time":
+                least, greatest = _micros(least, dtype), _micros(greatest, dtype)
+            asked |= {"least": least, "greatest": greatest}
         if kind in ("number", "time", "text"):
             text = column.cast(pl.String) if kind == "text" else column
             asked["distinct"] = (text if not dtype.is_decimal() else column.cast(pl.Float64)).approx_n_unique()

@@ -49,7 +49,8 @@ def associations(found: Description, target: str) -> list[Association]:
     made = []
     for column in found.columns:
         if column.name != target and column.kind not in ("image", "other"):
-            made.append(_association(found, column, y, classes))
+            with np.errstate(over="ignore", invalid="ignore"):  # squares of the largest numbers: undefined then
+                made.append(_association(found, column, y, classes))
     return sorted(made, key=lambda one: -max(abs(one.value or 0), one.alone or 0))
 
 
@@ -140,7 +141,7 @@ def _alone(bins: Codes, target: pl.Series, classes: bool) -> float | None:
     )
     means = np.where(counts > 0, sums / np.maximum(counts, 1), mean)
     error = float(((values[~learnt] - means[bins[~learnt]]) ** 2).sum())
-    return None if base == 0 else max(0.0, 1 - error / base)
+    return None if base == 0 or not math.isfinite(base) else max(0.0, 1 - error / base)
 
 
 def _commonest(bins: Codes, y: Codes, learnt: NDArray[np.bool_], usual: int) -> Codes:

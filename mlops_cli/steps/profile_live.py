@@ -12,6 +12,7 @@ from polars.exceptions import PanicException, PolarsError
 
 from mlops_cli import errors
 from mlops_cli.drift.base import ColumnProfile, Profile, rounded
+from mlops_cli.sources.names import exactly
 from mlops_cli.steps.profile import FORMAT, WIDE, dtype_of, kind_of, physical, read_schema
 
 
@@ -29,7 +30,7 @@ def against(frame: pl.LazyFrame, reference: Sequence[ColumnProfile]) -> Profile:
     queries.append(frame.select(pl.len()))
     for column in levelled:
         _same_levels(column, dtype_of(schema, column.name))
-        level = pl.col(column.name).cast(pl.String).alias("level")
+        level = exactly(column.name).cast(pl.String).alias("level")
         # Levels are picked before grouping, so that a column of identifiers costs no memory.
         known = pl.when(level.is_in(column.levels or [])).then(level)
         counted = frame.select(known.alias("level"), level.is_null().alias("null"))
@@ -68,7 +69,7 @@ def _same_levels(column: ColumnProfile, dtype: pl.DataType) -> None:
 
 def _counting(column: ColumnProfile) -> list[pl.Expr]:
     """Aggregates of a prepared column: how many values lie below each edge, how many there are, their extremes."""
-    name, values = column.name, pl.col(column.name)
+    name, values = column.name, exactly(column.name)
     below = [(values < edge).sum().alias(f"{i} below {name}") for i, edge in enumerate(column.edges or [])]
     measured = {"finite": values.count(), "min": values.min(), "max": values.max(), "mean": values.mean()}
     return below + [expression.alias(f"{what} {name}") for what, expression in measured.items()]

@@ -168,5 +168,6 @@ def _contents(table: Table, asked: Asked, made: pl.LazyFrame) -> Contents:
     """What the manifests say of the rows that pass and of those that do not."""
     params = asked.params | ({"stream": table.commands} if table.commands else {})
     described = tables.described(made.collect_schema())
-    rejects = Contents("dataset", table.inputs, params | {"rejected": True})
-    return Contents("dataset", table.inputs, params, schema=described, rejects=rejects)
+    inputs = [*table.inputs, *asked.inputs]
+    rejects = Contents("dataset", inputs, params | {"rejected": True})
+    return Contents("dataset", inputs, params, schema=described, rejects=rejects)

@@ -17,6 +17,7 @@ from mlops_cli.steps.rules.form import Rules
 from mlops_cli.steps.rules.rule import Plan
 from mlops_cli.steps.tables import Table
 from mlops_cli.steps.validate_reference import Reference
+from mlops_cli.store.manifest import Input
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Asked:
         if self.known:
             key["known"] = {name: table.key for name, table in self.known.items()}
         return key | ({"against": self.reference.id} if self.reference else {})
+
+    @property
+    def inputs(self) -> list[Input]:
+        """What else than the table decided which rows passed: the tables that foreign keys point to."""
+        return [source for table in self.known.values() for source in table.inputs]
 
     @property
     def params(self) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import polars as pl
+from polars import selectors
 
 from mlops_cli.models.kinds import IMAGES
 from mlops_cli.sources.names import exactly
@@ -121,7 +122,15 @@ def _values(rows: pl.LazyFrame, rule: Rule) -> list[str]:
         .unique(maintain_order=True)
         .head(EXAMPLES)
     )
-    return [", ".join(_short(value) for value in row) for row in shown.collect().rows()]
+    return [", ".join(_short(value) for value in row) for row in _python(shown.collect())]
+
+
+def _python(frame: pl.DataFrame) -> list[tuple[object, ...]]:
+    """The rows as Python's values; times that its calendar does not have as numbers since 1970."""
+    try:
+        return frame.rows()
+    except (ValueError, OverflowError):
+        return frame.with_columns(selectors.temporal().to_physical()).rows()
 
 
 def _shown(name: str, dtype: pl.DataType) -> pl.Expr:

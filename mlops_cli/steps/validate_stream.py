@@ -41,7 +41,7 @@ def stream(ctx: Context, given: Given, options: Options, reject: str | None) -> 
     work = _Work(ctx, table, asked, asked.plan(schema, table.name), terms, reject)
     made = table.frame.select([value.alias(name) for name, value in work.plan.outputs.items()])
     arrow = tables.to_stream(made, {}).schema
-    lineage = tables.lineage_of(ctx, table)
+    lineage = tables.lineage_of(ctx, table, *asked.known.values())
     if asked.rules is not None:  # they go on with the rows
         lineage["rules"] = compiled.compile(work.plan, schema, asked.digest).encode().decode()
     return TableStream(arrow, work.batches(arrow), lineage, work.finish, work.summary)
@@ -139,7 +139,8 @@ class _Work:
             validate_report.write(report, payload)
             tables.write_table(rejected, rejects, REJECTED)
             params = {**self.asked.params, "rejected": True}
-            return Contents("report", self.table.inputs, params, rejects=Contents("dataset", self.table.inputs, params))
+            inputs = [*self.table.inputs, *self.asked.inputs]
+            return Contents("report", inputs, params, rejects=Contents("dataset", inputs, params))
 
         job = Job("validate", None, LIBRARIES, build)
         outcome = memo.perform(self.ctx, job, Output(None, self.reject))

@@ -138,6 +138,8 @@ def _stale(fact: Fact, now: datetime) -> str:
         return "there is no time at all"
     newest, most = datetime.fromisoformat(fact.value), timedelta(seconds=fact.max_value or 0)
     age = now - newest
+    if age < timedelta(0):  # it would hide how old all others are
+        return f"the newest is {fact.value}, {_span(-age)} after now"
     return "" if age <= most else f"the newest is {fact.value}, {_span(age)} old, more than max_age {_span(most)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -30,6 +31,7 @@ def flights(work: Path) -> Path:
             "carrier": [("AA", "UA", "DL", "B6")[row % 4] for row in rows],
             "delay": [None if row % 20 == 0 else row for row in rows],
             "at": [datetime(2013, 1, 1, row // 10, row % 10) for row in rows],
+            "later": [datetime(2099 if row == 7 else 2013, 1, 1) for row in rows],
         }
     ).write_parquet("flights.parquet")
     Path("carriers.csv").write_text("code,name\nAA,American\nUA,United\nDL,Delta\nB6,JetBlue\n")
@@ -58,6 +60,8 @@ DATASET = {
     "rows: {max_value: 199, severity: warning}": (0, 200, "warning: rows: 200 is more than max_value 199"),
     "freshness: {column: at, max_age: 5h}": (0, "2013-01-01T19:09:00+00:00", ""),
     "freshness: {column: at, max_age: 4h}": (1, "2013-01-01T19:09:00+00:00", "4.85 h old, more than max_age 4 h"),
+    "freshness: {column: later, max_age: 5h}": (1, "2099-01-01T00:00:00+00:00", "days after now"),
+    "freshness: {column: later, max_age: 5h, severity: warning}": (0, "2099-01-01T00:00:00+00:00", "warning: "),
     "null_share: {delay: 0.05}": (0, 0.05, ""),
     "null_share: {delay: {max_value: 0.04, error: many}}": (1, 0.05, "many: 0.05 is more than max_value 0.04"),
     "distinct: {carrier: {min_value: 4, max_value: 4}}": (0, 4, ""),
@@ -88,6 +92,24 @@ def test_rows_without_a_partner_are_rejected(cli: Cli, flights: Path, streamed: 
     assert (code, told["rejected"]) == (1, 100)
     assert set(pl.read_parquet("bad.parquet")["carrier"]) == {"DL", "B6"}
     assert re.search(r" 100  +\S+%  error +carrier: foreign_key\(carriers.csv: code\) ", err)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_tables_of_foreign_keys_are_in_the_lineage(cli: Cli, flights: Path, streamed: bool) -> None:
+    Path("rules.yaml").write_text("dataset: {foreign_key: {column: carrier, to: carriers.csv, to_column: code}}")
+    given = ("--schema", "rules.yaml", "--reject", "bad")
+    if streamed:
+        stream = cli("validate", *given, "-o", "-", stdin=cli("ingest", "flights.parquet", "-o", "-").raw).raw
+        assert cli("split", "-o", "made", stdin=stream).code == 0
+    else:
+        assert cli("validate", "flights.parquet", *given, "-o", "made").code == 0
+    for name in ("made", "bad"):
+        inputs = json.loads(Path(name, "manifest.json").read_text())["inputs"]
+        assert [one["kind"] for one in inputs] == ["dataset" if streamed else "file", "file"]
+        assert (
+            inputs[1]["ref"] == "carriers.csv"
+            and inputs[1]["id"] == "sha256:" + hashlib.sha256(Path("carriers.csv").read_bytes()).hexdigest()
+        )
 
 
 def test_another_file_of_the_same_name_asks_again(cli: Cli, flights: Path) -> None:
@@ -132,6 +154,18 @@ rules: [{expr: id <> 199, name: last, severity: warning, max_bad: 1}]
     broken = rules.replace("rules: [", "rules: ['id > 0', ")
     assert validate(cli, broken, streamed=streamed)[0] == 1  # a row without a limit of its own
     assert validate(cli, broken, "--max-bad", "1", streamed=streamed)[0] == 0
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_limit_of_a_column_holds_for_what_cannot_be_converted(cli: Cli, work: Path, streamed: bool) -> None:
+    pl.DataFrame({"a": ["1", "x", "3", "4"]}).write_parquet("flights.parquet")
+    rules = "columns: {a: {dtype: int64, coerce: true, max_bad: 50%}}"
+    code, told, err = validate(cli, rules, streamed=streamed)
+    assert (code, told["rejected"]) == (0, 1) and "allowed: max_bad 50%" in err
+    assert {one["check"]: one["rows"] for one in told["checks"]} == {"coerce": 1, "not_nullable": 0}
+    assert validate(cli, rules.replace("50%", "20%"), streamed=streamed)[0] == 1
+    code, told, err = validate(cli, rules.replace("max_bad: 50%", "severity: warning"), streamed=streamed)
+    assert (code, told["rejected"]) == (0, 0) and re.search(r" 1  25.00%  warning +a: coerce\(Int64\) +x\n", err)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,62 @@ def test_whole_numbers_stand_in_the_middle_of_their_bars() -> None:
         found = describe_table.describe(pl.DataFrame({"n": [3, 3, 5], "one": [50, 50, 50]}).lazy(), "t")
         describe_page.render(found, None, [], [])
     assert edges == [[2.5, 3.5, 4.5, 5.5], [49.5, 50.5]]
+
+
+def test_names_that_look_like_patterns_are_names(cli: Any) -> None:
+    rows = 120
+    columns = {
+        "^a.*$": [1] * rows,
+        "ab": [2] * rows,
+        "*": range(rows),
+        "^t.*$": ["x", "y"] * 60,
+        "^e$": [1.5, None] * 60,
+    }
+    frame = pl.DataFrame(columns).with_columns(pl.lit(datetime(2013, 1, 2)).alias("^on.*$"))
+    frame.write_parquet("t.parquet")
+    for target in columns:
+        ended = cli("validate", "t.parquet", "--profile", "page.html", "--target", target)
+        assert ended.code == 0, ended.err
+    page = Path("page.html").read_text()
+    assert "the one value is 1<" in page and "the one value is 2<" in page and "2013-01-02 00:00" in page
+    ended = cli("validate", "t.parquet", "--against", "t.parquet")
+    assert ended.code == 0 and "nothing has changed" in ended.err, ended.err
+    frame.with_columns(pl.lit("new").alias("^t.*$"), pl.lit(3).alias("^a.*$")).write_parquet("u.parquet")
+    told = cli("validate", "u.parquet", "--against", "t.parquet").err
+    assert "^t.*$: new values: 120 rows, such as new" in told and "^a.*$: 3 to 3, beyond 1 to 1" in told
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([2**63, 2**63 + 1, 2**63 + 1025], pl.UInt64),
+        ([2**63] * 2, pl.UInt64),
+        ([-(2**63), -(2**63) + 1], pl.Int64),
+        ([1e300, np.nextafter(1e300, 2e300)], pl.Float64),
+        ([np.finfo(float).max] * 2, pl.Float64),
+        ([0.0, 5e-324], pl.Float64),
+    ],
+)
+def test_numbers_that_are_too_close_for_bars(values: list[Any], dtype: pl.DataType) -> None:
+    frame = pl.DataFrame({"n": pl.Series(values * 60, dtype=dtype), "m": [1.0, 2.0, 3.0][: len(values)] * 60})
+    found = describe_table.describe(frame.lazy(), "t")
+    linked = describe_target.associations(found, "n")
+    page = describe_page.render(found, "n", linked, describe_suspects.suspects(found, linked))
+    assert "<h3>n</h3>" in page
+
+
+def test_times_beyond_the_year_9999(cli: Any) -> None:
+    days = pl.Series([0, 4_000_000, -4_000_000, 1], dtype=pl.Int32).cast(pl.Date)
+    micros = pl.Series([0, 10**17, 4 * 10**17, 1]).cast(pl.Datetime("us"))
+    zoned = micros.dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Oslo")
+    pl.DataFrame({"day": days, "at": micros, "zoned": zoned}).write_parquet("t.parquet")
+    ended = cli("validate", "t.parquet", "--profile", "page.html", "--target", "at")
+    assert ended.code == 0, ended.err
+    page = Path("page.html").read_text()
+    assert "before the year 1" in page and "after the year 9999" in page and "1970-01-01 00:00" in page
+    Path("r.yaml").write_text("columns: {at: {le: 2030-01-01}, day: {le: 2030-01-01}, zoned: {le: 2030-01-01}}")
+    ended = cli("validate", "t.parquet", "--schema", "r.yaml")
+    assert ended.code == 1 and "400000000000000000" in ended.err and "4000000\n" in ended.err, ended.err
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mlops_cli import errors
@@ -114,6 +114,7 @@ INTEGERS = st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.in
 
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(NUMBERS.map(lambda v: (v, pl.Float64)), INTEGERS.map(lambda v: (v, pl.Int64))))
+@example(([1.7976931345e308], pl.Float64))
 def test_every_row_is_in_one_cell_and_counting_again_agrees(data):
     values, dtype = data
     stored = one(values, dtype)

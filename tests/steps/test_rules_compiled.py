@@ -7,6 +7,7 @@ import math
 import re
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from test_rules_pandera import rules, tables
 from mlops_cli.errors import Corrupt, InputUnusable
 from mlops_cli.models.kinds import type_of
 from mlops_cli.runtime import rules as runtime
+from mlops_cli.runtime.columns import Column
 from mlops_cli.runtime.patterns import Pattern, Unsupported
 from mlops_cli.runtime.signature import InputColumn, Signature
 from mlops_cli.steps import batches
@@ -118,6 +120,17 @@ columns:
     assert got[0] == {"a: greater_than_or_equal_to(5)"}, "0.1 is the number that a column of 32 bits holds"
     assert got[1] == {"f: less_than_or_equal_to(0.1)"}, "a missing value has its default"
     assert got[2] == {"a: dtype(int8)", "f: not_nullable", "f: less_than_or_equal_to(0.1)"}
+
+
+@pytest.mark.parametrize("check", [{"ge": 0.1}, {"le": 0.1}, {"eq": 0.1}, {"isin": [0.1, 0.7]}, {"notin": [0.3]}])
+def test_a_value_of_json_is_rounded_as_the_column_was(check: dict[str, Any]) -> None:
+    given = [0.1, 0.7, 0.3, 0.1 + 1e-9, 1e300, -1e300]
+    frame = pl.DataFrame({"c": pl.Series(given).cast(pl.Float32)})
+    wanted, _, found = both(frame, yaml.safe_dump({"columns": {"c": check}}))
+    guard = runtime.Guard(runtime.decode(found.encode()).rules)
+    assert [set(guard.row({"c": value})) for value in given] == wanted
+    batch = {"c": Column(np.array(given), None, None)}
+    assert [set(labels) for labels in guard.batch(batch)] == wanted
 
 
 def test_what_no_single_row_can_break_is_left_out_and_said() -> None:

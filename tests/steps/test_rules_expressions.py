@@ -61,6 +61,19 @@ def test_which_rows_a_condition_rejects(expr: str, rows: list[int]) -> None:
     assert bad({"rules": [expr]}) == rows
 
 
+def test_sums_and_differences_do_not_overflow() -> None:
+    frame = pl.DataFrame(
+        {"i": [100, -100], "j": [100, -100], "u": [1, 2], "w": [2, 1], "big": [2**63, 1], "more": [2**63, 2]},
+        schema={"i": pl.Int8, "j": pl.Int8, "u": pl.UInt32, "w": pl.UInt32, "big": pl.UInt64, "more": pl.UInt64},
+    ).with_columns(pl.struct("i", "u").alias("box"))
+    assert bad({"rules": ["i + j > 0"]}, frame) == [1]
+    assert bad({"rules": ["i * j * i * j = 100000000"]}, frame) == []
+    assert bad({"rules": ["u - w < 0"]}, frame) == [1]
+    assert bad({"rules": ["big + more > 5"]}, frame) == [1]
+    assert bad({"rules": ["big - more < 0"]}, frame) == [0]
+    assert bad({"rules": ["box.i + box.i > 0", "box.u - 2 < 0"]}, frame) == [1]
+
+
 def test_a_null_passes_unless_it_may_not() -> None:
     assert bad({"rules": [{"expr": "arr > dep", "ignore_na": False}]}) == [1, 2, 3]
 
@@ -121,6 +134,7 @@ CONTRADICTIONS = {
     "dataset: {rows: {}}": "neither min_value nor max_value",
     "dataset: {freshness: {column: a, max_age: soon}}": "dataset.freshness.max_age: 'soon' is no age",
     "dataset: {freshness: {max_age: 1d}}": "column is missing",
+    "dataset: {freshness: {column: a, max_age: 99999999999999d}}": "'99999999999999d' is longer than any calendar",
     "dataset: {foreign_key: {column: a}}": "dataset.foreign_key.to",
     "dataset: {foreign_key: {columns: [a, b], to: x, to_columns: [c]}}": "1 columns are no partners for 2",
     "dataset: {null_share: {a: 5}}": "dataset.null_share.a: 5 is no share",

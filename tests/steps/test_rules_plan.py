@@ -107,6 +107,26 @@ def test_conversion_keeps_what_can_be_and_rejects_the_rest(
     assert all(reasons[0].startswith("a: coerce(") for reasons in bad.values())
 
 
+def test_what_cannot_be_converted_breaks_that_rule_only() -> None:
+    checks = "checks: {gt: {value: 0, ignore_na: false}}"
+    _, bad = check(f"columns: {{a: {{dtype: int64, coerce: true, {checks}}}}}", column(["1", "x", None, "-1"]))
+    assert bad == {
+        1: ["a: coerce(Int64)"],
+        2: ["a: not_nullable", "a: greater_than(0)"],
+        3: ["a: greater_than(0)"],
+    }
+
+
+@pytest.mark.parametrize(("more", "kept"), [("", None), (", nullable: true", None), (", default: 7", 7)])
+def test_what_cannot_be_converted_is_missing_where_that_is_a_warning(more: str, kept: int | None) -> None:
+    text = f"columns: {{a: {{dtype: int64, coerce: true, severity: warning{more}}}}}"
+    good, bad = check(text, column(["1", "x"]))
+    assert good["a"].to_list() == [1, kept] and bad == {}
+    found = made(text, column(["1", "x"]))
+    counts = {rule.check: column(["1", "x"]).select(fail.sum()).item() for rule, fail in found.failures({})}
+    assert counts == {"coerce": 1} | ({} if "nullable" in more else {"not_nullable": 0})
+
+
 def test_conversion_between_time_zones() -> None:
     text = "columns: {a: {dtype: 'datetime64[us, Europe/Paris]', coerce: true}}"
     good, _ = check(text, column([datetime.datetime(2013, 1, 1, 12)]))
@@ -190,6 +210,32 @@ def test_unique_in_several_shares_finds_the_same(monkeypatch: pytest.MonkeyPatch
     assert sorted(bad) == [0, 1, 2, 3, 4, 5, 22, 45]
     _, bad = check("unique: [a, b]", frame)
     assert sorted(bad) == [0, 1, 2, 3, 4, 5, 22, 45]
+
+
+@pytest.mark.parametrize(
+    ("child", "of", "parent", "to", "unknown"),
+    [
+        (["1.6", "1.5"], pl.Decimal(4, 1), ["1.55", "1.50"], pl.Decimal(4, 2), [0]),
+        (["1.60", "1.65"], pl.Decimal(4, 2), ["1.6"], pl.Decimal(4, 1), [1]),
+        ([0, 1], pl.Datetime("ms"), [1, 1000], pl.Datetime("us"), [0]),
+        ([0, 1000, 1001], pl.Datetime("us"), [0, 1], pl.Datetime("ms"), [2]),
+        ([1, -1], pl.Int8, [257, 255, 1], pl.UInt16, [1]),
+        ([0.1, 0.5], pl.Float32, [0.1, 0.5], pl.Float64, [0]),
+        (["a", "b"], pl.Categorical, ["a", "c"], pl.String, [1]),
+        (["a", "b"], pl.String, ["a", "c"], pl.Enum(["a", "c"]), [1]),
+        (["a", "b"], pl.Enum(["a", "b"]), ["a", "c"], pl.Categorical, [1]),
+    ],
+)
+def test_keys_of_two_types_are_equal_when_their_values_are(
+    child: list[Any], of: pl.DataType, parent: list[Any], to: pl.DataType, unknown: list[int]
+) -> None:
+    name = "^k.*$"  # it is not a pattern
+    frame = pl.DataFrame({"a": pl.Series(child).cast(of)})
+    other = pl.DataFrame({name: pl.Series(parent).cast(to), "kk": [None] * len(parent)}).lazy()
+    rules = read.parse({"dataset": {"foreign_key": {"column": "a", "to": "t", "to_column": name}}}, "rules.yaml")
+    found = plan.build(resolve.resolve(rules, frame.schema, "flights.csv"), {"t": other})
+    failures = found.failures(found.bad_values(frame.lazy()))
+    assert frame.select(validate_rows.bad(failures).alias("bad"))["bad"].arg_true().to_list() == unknown
 
 
 def test_a_check_of_the_whole_table_is_about_every_column() -> None:

@@ -74,6 +74,7 @@ def _made(rule: Rule, part: Part, kind: Type, dtype: pl.DataType, data: pl.DataT
         missing=_fails(part, pl.Series(part.column, [None], dtype=data)),
         nan=dtype.is_float() and _fails(part, pl.Series(part.column, [math.nan]).cast(data, strict=False)),
         severity="warning" if rule.warning else "error",
+        single=dtype == pl.Float32,
     )
 
 

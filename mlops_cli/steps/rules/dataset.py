@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from mlops_cli.errors import SchemaMismatch, UnknownColumn
+from mlops_cli.sources.names import exactly
 from mlops_cli.steps.rules import types
 from mlops_cli.steps.rules.form import DatasetRule, Rules
 from mlops_cli.steps.rules.rule import AT_ONCE, Measure, Rule
@@ -99,6 +100,15 @@ def _backwards(value: pl.Expr, by: list[pl.Expr], strict: bool) -> Callable[[pl.
     return count
 
 
+def _as(partner: str, data: pl.DataType, dtype: pl.DataType) -> pl.Expr:
+    """A column of the other table, of type `data`, as values of type `dtype`; null where none is exactly equal."""
+    value = exactly(partner)
+    if data == dtype:
+        return value
+    cast = value.cast(dtype, strict=False)
+    return pl.when(cast.cast(data, strict=False) == value).then(cast)
+
+
 def foreign(rules: Rules, rule: DatasetRule, dtypes: Mapping[str, pl.DataType], known: Known) -> Rule:
     """The rule that rows have a partner in another table."""
     where = f"{rules.source}: {rule.where}"
@@ -115,7 +125,7 @@ def foreign(rules: Rules, rule: DatasetRule, dtypes: Mapping[str, pl.DataType], 
         if types.family_of(schema[partner]) != types.family_of(dtypes[name]) and dtypes[name] != pl.Null:
             message = f"{where}: {name} is {dtypes[name]} and {partner} of {rule.to} is {schema[partner]}"
             raise SchemaMismatch(message, "they cannot be compared; coerce: true in the rules converts a column")
-        keys.append(pl.col(partner).cast(dtypes[name], strict=False).alias(f"key {number}"))
+        keys.append(_as(partner, schema[partner], dtypes[name]).alias(f"key {number}"))
     to = f"{rule.to}: {', '.join(rule.to_columns)}"
     label = rule.error or f"foreign_key({to})"
     column = rule.columns[0] if len(rule.columns) == 1 else None

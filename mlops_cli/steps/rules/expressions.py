@@ -12,6 +12,7 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from mlops_cli.errors import InputUnusable, SchemaMismatch, UnknownColumn
+from mlops_cli.steps.rules import types
 from mlops_cli.steps.rules.form import ExpressionRule
 
 
@@ -63,8 +64,8 @@ Columns = Mapping[str, tuple[pl.Expr, pl.DataType]]
 def condition(rule: ExpressionRule, data: Mapping[str, pl.DataType], columns: Columns, source: str) -> Condition:
     """The condition for a table whose columns are `data`, and `columns` as they are judged.
 
-    Those that are converted or filled before, and times with a zone, which are compared in UTC, come from columns that
-    have to be added (`prepared`). InputUnusable for what is not a condition
+    Those that are converted or filled before, times with a zone, which are compared in UTC, and narrow integers, which
+    are made wide, come from columns that have to be added (`prepared`). InputUnusable for what is not a condition
     on one row, UnknownColumn, SchemaMismatch for types that do not go together; all with the place.
     """
     where = f"{source}: {rule.where}.expr"
@@ -151,7 +152,18 @@ def _prepared(name: str, value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
     """The column that stands in for one; None when it can be taken as it is."""
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
         return value.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    if (wide := _wide(dtype)) != dtype:
+        return value.cast(wide)
     return None if value.meta.eq(pl.col(name)) and not name.startswith("^") else value
+
+
+def _wide(dtype: pl.DataType) -> pl.DataType:
+    """The type whose sums and differences do not overflow where those of a narrower one do; polars only wraps them."""
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({field.name: _wide(field.dtype) for field in dtype.fields})  # type: ignore[arg-type]
+    if isinstance(dtype, pl.UInt64):
+        return pl.Int128()
+    return pl.Int64() if dtype.is_integer() and types.bounds(dtype)[1] < types.bounds(pl.Int64())[1] else dtype
 
 
 def _beside(name: str) -> str:

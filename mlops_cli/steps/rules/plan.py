@@ -125,9 +125,9 @@ def _column(resolved: Resolved, bound: Bound, column: Any, value: pl.Expr) -> li
     name, rules = bound.name, []
     own: dict[str, Any] = {"warning": bound.rule.warning, "max_bad": bound.rule.max_bad}
     if bound.coerced:
-        before = exactly(name)
-        lost = before.is_not_null() & _converted(before, bound).is_null()
-        rules.append(Rule(f"{name}: coerce({column.dtype})", name, "coerce", lost, parts=_width(bound, lost)))
+        lost = _lost(bound)
+        label = f"{name}: coerce({column.dtype})"
+        rules.append(Rule(label, name, "coerce", lost, parts=_width(bound, lost), **own))
     elif bound.type is not None and (outside := _outside(bound, value)) is not None:
         label = f"{name}: dtype({str(bound.type.dtype).lower()})"
         rules.append(Rule(label, name, "dtype", outside, parts=_width(bound, outside), **own))
@@ -135,16 +135,29 @@ def _column(resolved: Resolved, bound: Bound, column: Any, value: pl.Expr) -> li
         missing = value.is_null()
         if bound.dtype.is_float():  # as pandera: NaN is a missing value here
             missing = missing | value.is_nan().fill_null(False)
+        missing = _besides(bound, missing)
         part = Part(name, "not_nullable", {}, missing)
         rules.append(Rule(f"{name}: not_nullable", name, "not_nullable", missing, parts=(part,), **own))
     if column.unique:
         rules.append(Rule(f"{name}: unique", name, "unique", None, key=(name,), **own))
     for given, check in zip(bound.rule.checks, column.checks, strict=True):
         fail = _failing(resolved, check, value, bound.dtype)
+        fail = fail if check.ignore_na else _besides(bound, fail)
         label, part = f"{name}: {given.error or labels.called(check)}", Part(name, check.name, check.statistics, fail)
         told = {"warning": check.raise_warning, "max_bad": given.max_bad}
         rules.append(Rule(label, name, check.name, fail, parts=(part,), **told))
     return rules
+
+
+def _lost(bound: Bound) -> pl.Expr:
+    """Rows whose value cannot be converted."""
+    before = exactly(bound.name)
+    return before.is_not_null() & _converted(before, bound).is_null()
+
+
+def _besides(bound: Bound, fail: pl.Expr) -> pl.Expr:
+    """Rows that fail, but those whose value was lost in conversion: they are not missing, and break that rule only."""
+    return fail & _lost(bound).not_() if bound.coerced else fail
 
 
 def _width(bound: Bound, fail: pl.Expr) -> tuple[Part, ...]:

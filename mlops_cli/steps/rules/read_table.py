@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from mlops_cli.errors import InputUnusable
@@ -126,4 +127,7 @@ def _age(value: Any, source: str, where: str) -> float:
     found = _AGE.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None or float(found[1]) == 0:
         raise InputUnusable(f"{source}: {where}: {words.short(value)} is no age", "such as 90m, 24h, 7d or 2w")
-    return float(found[1]) * _UNITS[found[2]]
+    try:
+        return timedelta(seconds=float(found[1]) * _UNITS[found[2]]).total_seconds()
+    except OverflowError:
+        raise InputUnusable(f"{source}: {where}: {words.short(value)} is longer than any calendar") from None

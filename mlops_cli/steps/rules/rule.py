@@ -123,8 +123,8 @@ class Plan:
     def bad_values(self, frame: pl.LazyFrame) -> dict[str, pl.DataFrame]:
         """For each rule with a key, the values that occur more than once or are not known, by its label.
 
-        In memory: the values of AT_ONCE rows, or those that are known. A larger table is read several times, each time
-        for the values whose hash has another remainder.
+        In memory: the values of AT_ONCE rows, or those that are known; and all that are found. A larger table is read
+        several times, each time for the values whose hash has another remainder.
         """
         if not self.keyed():
             return {}
