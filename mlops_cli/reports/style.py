@@ -42,7 +42,7 @@ figure>svg{display:block;width:100%;height:auto;max-width:560px;margin:0 auto}
 figure>svg text{font-family:inherit}
 .sheet{margin-top:16px;overflow-x:auto;padding:4px 0}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{padding:7px 18px;text-align:left;vertical-align:middle;white-space:nowrap}
+th,td{padding:7px 12px;text-align:left;vertical-align:middle;white-space:nowrap}
 td.text{white-space:normal;color:var(--muted);min-width:26ch;font-size:13px;line-height:1.4}
 th{font-size:12.5px;font-weight:600;color:var(--muted);border-bottom:1px solid var(--line)}
 tbody tr+tr td,tbody tr+tr th{border-top:1px solid var(--line)}

@@ -69,6 +69,7 @@ def run(ctx: Context, options: Options, output: Output) -> Outcome:
         named = (options.group, options.time, options.target, *options.key)
         split_options.known([name for name in named if name], schema, table.name)
         near = split_images.wanted(split_options.Options(near=options.near), schema, table.name)
+    _tell_compared(ctx, {part: table.frame for part, table in given.items()})
     keys = [table.key for table in given.values()]
     flags = msgspec.to_builtins(options)
 
@@ -86,6 +87,13 @@ def run(ctx: Context, options: Options, output: Output) -> Outcome:
         split_certificate.measured,
     )
     return memo.perform(ctx, job, output)
+
+
+def _tell_compared(ctx: Context, frames: dict[str, pl.LazyFrame]) -> None:
+    """Say which columns rows are compared in, when some part has others."""
+    names = split_leaks.shared(frames)
+    if any(len(frame.collect_schema()) > len(names) for frame in frames.values()):
+        ctx.note(f"compared in the columns that all parts have: {', '.join(names)}"[:300])
 
 
 def _open(ctx: Context, ref: str) -> Table:

@@ -68,6 +68,8 @@ def check(options: Options) -> None:
     for flag, number in (("bins", options.bins), ("folds", options.folds)):
         if number is not None and not 2 <= number <= MOST:
             raise Usage(f"--{flag} {number} is not between 2 and {MOST}")
+    if options.bins != 10 and not (options.stratify or options.target):
+        raise Usage("--bins divides the column of --stratify or --target", "--stratify COLUMN --bins 5")
     if not 0 <= options.seed < 2**63:
         raise Usage(f"--seed {options.seed} is not between 0 and 2^63")
     shares = [_checked(flag, getattr(options, flag), options) for flag in ("test", "valid")]
