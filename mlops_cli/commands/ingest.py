@@ -38,10 +38,9 @@ def main(
 ) -> None:
     """Read data from files, URLs, databases or standard input into a dataset.
 
-    CSV, NDJSON, Parquet and Arrow, also compressed; several files of one format make one table. Images: directories,
-    tar and zip archives, videos. All of them also from s3://, gs://, az:// and https://: an object, a prefix, a
-    pattern. Databases by URL with --query; Delta and Iceberg tables. Rows are shaped in this order: --sql,
-    --rename, --cast, --target-schema, --dedupe, --columns, --limit.
+    CSV, NDJSON, Parquet, Arrow, also compressed and several; directories, archives and videos of images; all of them
+    also from s3://, gs://, az://, https://. Databases with --query; Delta and Iceberg tables. Rows are shaped in this
+    order: --sql, --rename, --cast, --target-schema, --dedupe, --columns, --limit.
 
     \b
     mlops ingest 'logs/*.csv.gz' -o data
@@ -55,9 +54,8 @@ def main(
     8 a database or store cannot be reached.
     """
     with _pipe.session("ingest", json=json, quiet=quiet, verbose=verbose, force=force, registry=registry) as session:
-        names = tuple(source or ([] if input else ["-"]))
         stdin = getattr(sys.stdin, "buffer", None)  # there may be no standard input at all
-        if "-" in names and not source and (stdin is None or stdin.isatty()):
+        if not (source or input) and (stdin is None or stdin.isatty()):
             raise Usage("nothing to read", "mlops ingest FILE…, or pipe data in")
         streaming = session.streaming(out)
 
@@ -68,7 +66,7 @@ def main(
         renames, casts = pairs("--rename", rename or []), pairs("--cast", cast or [])
         target = ingest_target.read(session.context, target_schema) if target_schema else ()
         selection = Selection(sql, listed(columns), limit, renames, casts, listed(dedupe), keep, target)
-        sources = ingest.Sources(names, stdin, tuple(input or []))
+        sources = ingest.Sources(tuple(source or ([] if input else ["-"])), stdin, tuple(input or []))
         images = ingest_images.Options(label, camera, fps, max_bad)
         asked = Asked(format, query, at, texts=selection.texts)
         options = ingest.Options(asked, selection, images, target_schema, since)

@@ -47,19 +47,17 @@ def main(
 
             session.print(described.text())
             return
-        from mlops_cli.steps import validate, validate_infer
-
         if infer:
             if schema or reject or out or against or profile:
-                hint = "mlops validate DATA --infer > rules.yaml"
-                raise Usage("--infer prints rules and goes with no other flag but --tolerance", hint)
-            tables = [session.given(name) for name in data] if data else [session.given(None)]
-            session.print(validate_infer.infer(session.context, tables, tolerance))
+                raise Usage("--infer goes with no other flag but --tolerance", "… --infer > rules.yaml")
+            _infer(session, data, tolerance)
             return
         if len(data or ()) > 1:
             raise Usage(f"{len(data or ())} tables are too many", "one at a time; --infer takes several")
-        if target and not profile:
-            raise Usage("--target goes with --profile")
+        if tolerance is not None or (target and not profile):
+            raise Usage("--tolerance goes with --infer, --target with --profile")
+        from mlops_cli.steps import validate
+
         given = session.given(data[0] if data else None)
         options = validate.Options(schema, max_bad, against, max_drift, now)
         if profile:
@@ -72,3 +70,11 @@ def main(
             session.stream(validate_stream.stream(session.context, given, options, reject))
             return
         session.finish(validate.run(session.context, given, options, session.output(out, reject)))
+
+
+def _infer(session: _pipe.Session, data: list[str] | None, tolerance: float | None) -> None:
+    """Print rules that all of the tables pass."""
+    from mlops_cli.steps import validate_infer
+
+    tables = [session.given(name) for name in data] if data else [session.given(None)]
+    session.print(validate_infer.infer(session.context, tables, tolerance))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
@@ -61,3 +62,12 @@ def test_wide_tables_have_smaller_groups(columns: int, rows: int) -> None:
             return [pl.Int64()]
 
     assert tables.rows_per_group(Wide()) == rows  # type: ignore[arg-type]
+
+
+def test_a_row_that_a_filter_leaves_does_not_keep_its_batch_in_memory() -> None:
+    """Without `sparse` what polars leaves of a batch, a single row, is a slice of it."""
+    whole = pl.DataFrame({"n": range(100_000), "x": [0.5] * 100_000})
+    left = tables.sparse(whole.lazy().filter(pl.col("n") == 77)).collect(engine="streaming")
+    assert left.rows() == [(77, 0.5)]
+    for name in whole.columns:
+        assert not np.shares_memory(left[name].to_numpy(), whole[name].to_numpy())
