@@ -55,7 +55,7 @@ def main(
         if len(data or ()) > 1:
             raise Usage(f"{len(data or ())} tables are too many", "one at a time; --infer takes several")
         if tolerance is not None or (target and not profile):
-            raise Usage("--tolerance goes with --infer, --target with --profile")
+            raise Usage("--target goes with --profile, and --tolerance with --infer")
         from mlops_cli.steps import validate
 
         given = session.given(data[0] if data else None)
