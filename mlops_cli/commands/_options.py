@@ -38,6 +38,10 @@ Require = Annotated[
     list[str] | None,
     typer.Option("--require", metavar="EXPR", help="A gate, such as 'precision>=0.40'; may be given several times."),
 ]
+Policy = Annotated[
+    str | None,
+    typer.Option("--policy", metavar="FILE", help="Gates with owner, severity and reason (TOML)."),
+]
 Point = Annotated[bool, typer.Option("--point", help="Judge estimates alone, without their intervals.")]
 Reject = Annotated[
     str | None,

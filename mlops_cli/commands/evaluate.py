@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
+from mlops_cli.commands import _evaluate_flags as flags
 from mlops_cli.commands import _options, _pipe
-
-Model = Annotated[
-    str | None,
-    typer.Argument(metavar="[MODEL]", help="A path, NAME, NAME@7 or NAME@alias; standard input without it."),
-]
-Data = Annotated[
-    str | None,
-    typer.Option("--data", metavar="REF", help="Rows to measure on; else the test part of the model's split."),
-]
-By = Annotated[
-    list[str] | None,
-    typer.Option("--by", metavar="COLUMN", help="Measure each level of the column too; may be given several times."),
-]
-Against = Annotated[
-    str | None,
-    typer.Option("--against", metavar="REF", help="The champion of gates such as 'f1>=champion-0.01'."),
-]
-Explain = Annotated[bool, typer.Option("--explain", help="Of images: show where the model looked when it was wrong.")]
 
 
 def main(
-    model: Model = None,
-    data: Data = None,
+    model: flags.Model = None,
+    data: flags.Data = None,
     require: _options.Require = None,
+    policy: _options.Policy = None,
     point: _options.Point = False,
-    by: By = None,
-    against: Against = None,
-    explain: Explain = False,
+    by: flags.By = None,
+    group: flags.Group = None,
+    slices: flags.Slices = 0,
+    against: flags.Against = None,
+    cost: flags.Cost = None,
+    explain: flags.Explain = False,
+    robustness: flags.Robustness = False,
     seed: _options.Seed = 0,
     out: _options.Out = None,
     json: _options.Json = False,
@@ -58,5 +42,18 @@ def main(
         rows = session.given(data) if data is not None else None
         from mlops_cli.steps import evaluate
 
-        options = evaluate.Options(rows, tuple(require or ()), point, tuple(by or ()), against, seed, explain)
+        options = evaluate.Options(
+            rows,
+            tuple(require or ()),
+            point,
+            tuple(by or ()),
+            against,
+            seed,
+            explain,
+            policy,
+            group,
+            slices,
+            cost,
+            robustness,
+        )
         session.finish(evaluate.run(session.context, given, options, session.output(out)))

@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from mlops_cli.commands import _options, _pipe
-
-Split = Annotated[
-    str | None,
-    typer.Argument(metavar="[SPLIT]", help="A split, or a table (15 % are held out); standard input without it."),
-]
-Target = Annotated[str, typer.Option("--target", metavar="COLUMN", help="The column to predict.")]
-Family = Annotated[
-    str | None,
-    typer.Option("--family", metavar="NAME", help="The kind of model; else cnn for images, lightgbm for tables."),
-]
-Task = Annotated[str | None, typer.Option("--task", metavar="TASK", help="binary, multiclass, regression; else told.")]
-Positive = Annotated[
-    str | None, typer.Option("--positive", metavar="CLASS", help="Which of two classes; else the last.")
-]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="K=V", help="A setting; may be given several times.")]
-Search = Annotated[str | None, typer.Option("--search", metavar="KIND", help="Look for good settings: grid or random.")]
-Space = Annotated[list[str] | None, typer.Option("--space", metavar="K=V,V,…", help="Values to try, or LOW..HIGH.")]
-Trials = Annotated[int | None, typer.Option("--trials", metavar="N", help="Trials of a random search; else 20.")]
-Cv = Annotated[int, typer.Option("--cv", metavar="N", help="Judge trials on N parts of the train rows in turn.")]
-Metric = Annotated[
-    str | None, typer.Option("--metric", metavar="NAME", help="What to stop and choose by: log_loss, roc_auc, rmse, …")
-]
-Jobs = Annotated[int, typer.Option("--jobs", metavar="N", help="Trials at a time; else as many as processors.")]
+from mlops_cli.commands import _train_flags as flags
 
 
 def main(
-    split: Split = None,
-    target: Target = ...,  # type: ignore[assignment]  # typer's way to say that it must be given
-    family: Family = None,
-    task: Task = None,
-    positive: Positive = None,
-    set: Set = None,
-    search: Search = None,
-    space: Space = None,
-    trials: Trials = None,
-    cv: Cv = 0,
-    metric: Metric = None,
-    jobs: Jobs = 0,
+    split: flags.Split = None,
+    target: flags.Target = ...,  # type: ignore[assignment]  # typer's way to say that it must be given
+    family: flags.Family = None,
+    task: flags.Task = None,
+    positive: flags.Positive = None,
+    exclude: flags.Exclude = None,
+    include: flags.Include = None,
+    weight: flags.Weight = None,
+    class_weight: flags.ClassWeight = None,
+    monotone: flags.Monotone = None,
+    set: flags.Set = None,
+    search: flags.Search = None,
+    space: flags.Space = None,
+    trials: flags.Trials = None,
+    cv: flags.Cv = 0,
+    metric: flags.Metric = None,
+    jobs: flags.Jobs = 0,
+    calibrate: flags.Calibrate = None,
+    threshold: flags.Threshold = None,
+    cost: flags.Cost = None,
     seed: _options.Seed = 0,
     out: _options.Out = None,
     json: _options.Json = False,
@@ -67,6 +49,15 @@ def main(
         given = session.given(split)
         from mlops_cli.steps import train
 
-        tuning = train.Tuning(search, space or (), cv, metric, jobs, trials)
-        options = train.Options(target, family, task, positive, set or (), tuning, seed)
+        options = train.Options(
+            target,
+            family,
+            task,
+            positive,
+            set or (),
+            train.Tuning(search, space or (), cv, metric, jobs, trials),
+            train.Learning(exclude or (), include or (), weight, class_weight, monotone or ()),
+            train.Deciding(calibrate, threshold, cost),
+            seed,
+        )
         session.finish(train.run(session.context, given, options, session.output(out)))

@@ -56,8 +56,9 @@ class Options:
     """On what to measure (None: the test part of the split that the model was trained on), and how to judge.
 
     `against` is the champion that gates compare with: it is measured on the same rows. `by` are columns of which
-    each level is measured too. `point` compares values alone. `explain` shows on the page where a model of images
-    looked when it was wrong.
+    each level is measured too. `point` compares values alone. `explain` says what the answers depend on; of images,
+    where the model looked when it was wrong. `policy` and `cost` are files, `group` the column of rows that belong
+    together, `slices` the fewest rows of a slice to look for (0: none are).
     """
 
     data: Given | None = None
@@ -67,6 +68,11 @@ class Options:
     against: str | None = None
     seed: int = 0
     explain: bool = False
+    policy: str | None = None
+    group: str | None = None
+    slices: int = 0
+    cost: str | None = None
+    robustness: bool = False
 
 
 def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome:

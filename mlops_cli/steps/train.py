@@ -42,6 +42,26 @@ class Tuning:
 
 
 @dataclass(frozen=True)
+class Learning:
+    """What to learn from: `exclude` and `include` hold texts `a,b`, `monotone` texts `column=way`."""
+
+    exclude: Sequence[str] = ()
+    include: Sequence[str] = ()
+    weight: str | None = None
+    class_weight: str | None = None
+    monotone: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """How probabilities become answers: `threshold` is a number or the metric to be best in, `cost` a file."""
+
+    calibrate: str | None = None
+    threshold: str | None = None
+    cost: str | None = None
+
+
+@dataclass(frozen=True)
 class Options:
     """What `train` was asked; `set` holds texts `k=v`. `family` None: cnn for a table with images, else lightgbm."""
 
@@ -51,6 +71,8 @@ class Options:
     positive: str | None = None
     set: Sequence[str] = ()
     tuning: Tuning = field(default_factory=Tuning)
+    learning: Learning = field(default_factory=Learning)
+    deciding: Deciding = field(default_factory=Deciding)
     seed: int = 0
 
 
