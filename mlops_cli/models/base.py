@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,19 @@ Batches = Callable[[pl.LazyFrame, Signature], Iterable[tuple[pl.DataFrame, Batch
 
 
 @dataclass(frozen=True)
+class Columns:
+    """What was decided of columns before a family sees them.
+
+    `left_out` are gone from the frames: column → why. `include` are columns that a family must not leave out as long as
+    anything can be learnt from them. `time` is the column by which a split was cut: rows to come are later than all.
+    """
+
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    include: frozenset[str] = frozenset()
+    time: str | None = None
+
+
+@dataclass(frozen=True)
 class Tables:
     """The rows to learn from: frames that can be read many times, every target value there and known.
 
@@ -32,6 +45,7 @@ class Tables:
     valid: pl.LazyFrame | None
     batches: Batches
     checkpoint: Path | None = None
+    columns: Columns = field(default_factory=Columns)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class LightGBM:
     """A table prepared and binned once, for any number of fits; meets `base.Trainer`."""
 
     def __init__(self, tables: Tables, target: Target, metric: str, seed: int, shared: Settings) -> None:
-        prepared = prepare(tables.train, target.name)
+        prepared = prepare(tables.train, target.name, tables.columns)
         self.features = prepared.features
         self.notes = prepared.notes
         self.signature = Signature(
@@ -164,7 +164,7 @@ def _categories(fitted: features.Features) -> list[int]:
     for column in fitted.columns:
         if column.use == "category":
             found.append(at)
-        at += len(column.parts or ()) if column.use == "time" else 1
+        at += column.width
     return found
 
 

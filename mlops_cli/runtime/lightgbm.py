@@ -60,8 +60,8 @@ class Model:
         found = self._booster.contributions(values, self._threads)
         codes = self.answers_of(values).values if self.signature.task == "multiclass" else np.zeros(len(values), int)
         own = found[np.arange(len(values)), codes]
-        widths = [len(column.parts or ()) if column.use == "time" else 1 for column in self._features.columns]
-        starts = np.cumsum([0, *widths])  # parts of a time are one column; the last is the base
+        widths = [column.width for column in self._features.columns]
+        starts = np.cumsum([0, *widths])  # parts of a time, buckets of words are one column; the last is the base
         return Explanation(np.add.reduceat(own, starts, axis=1), [*self.signature.names, BASE])
 
     def answer(self, given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from math import isfinite, nan
 from typing import Any
 
-from mlops_cli.runtime.features import FeatureColumn, Features
+from mlops_cli.runtime.features import FeatureColumn, Features, buckets_of
 from mlops_cli.runtime.signature import Signature
+from mlops_cli.runtime.times import CIRCLES, ELAPSED, MICROSECONDS_OF_A_DAY
 
 _INT64 = 1 << 63
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -22,6 +23,11 @@ _PART: dict[str, Callable[[datetime], float]] = {
     "hour": lambda time: float(time.hour),
     "minute": lambda time: float(time.minute),
     "days": lambda time: float(time.toordinal() - _EPOCH_DAY),
+}
+_STEP: dict[str, Callable[[datetime], int]] = {
+    "hour": lambda time: time.hour * 60 + time.minute,
+    "weekday": lambda time: time.weekday(),
+    "yearday": lambda time: time.toordinal() - date(time.year, 1, 1).toordinal(),
 }
 
 
@@ -61,8 +67,8 @@ class Encoder:
 
 
 def _width(column: FeatureColumn) -> int:
-    """How many matrix columns a time gives, 0 for what gives a single number."""
-    return len(column.parts or ()) if column.use == "time" else 0
+    """How many matrix columns a time or words give, 0 for what gives a single number."""
+    return column.width if column.use in ("time", "words") else 0
 
 
 def _encoder(column: FeatureColumn) -> Callable[[Any], Any]:
@@ -72,8 +78,8 @@ def _encoder(column: FeatureColumn) -> Callable[[Any], Any]:
     if column.use == "number":
         return _whole if column.type == "int" else _number
     if column.use == "category":
-        return _category(column.levels or [])
-    return _time(column.type, column.parts or [])
+        return _category(column)
+    return _words(column.width) if column.use == "words" else _time(column)
 
 
 def _boolean(given: object) -> float | None:
@@ -91,18 +97,32 @@ def _whole(given: object) -> float | None:
     return float(given) if type(given) is int and -_INT64 <= given < _INT64 else None
 
 
-def _category(levels: list[str]) -> Callable[[object], float | None]:
-    codes = {level: float(index) for index, level in enumerate(levels)}
+def _category(column: FeatureColumn) -> Callable[[object], float | None]:
+    codes, other = column.codes, column.other
 
     def code(given: object) -> float | None:
-        return codes.get(given, nan) if type(given) is str else None
+        return codes.get(given, other) if type(given) is str else None
 
     return code
 
 
-def _time(kind: str, wanted: Sequence[str]) -> Callable[[str], list[float]]:
+def _words(buckets: int) -> Callable[[str], list[float]]:
+    """How many words of a text fall into each bucket; raises what `Encoder.encode` catches for what is no text."""
+
+    def encode(given: str) -> list[float]:
+        if type(given) is not str:
+            raise TypeError
+        found = [0.0] * buckets
+        for bucket in buckets_of(given, buckets):
+            found[bucket] += 1.0
+        return found
+
+    return encode
+
+
+def _time(column: FeatureColumn) -> Callable[[str], list[float]]:
     """The wanted parts of a date or of an ISO 8601 time; raises what `Encoder.encode` catches for anything else."""
-    take = [_PART[part] for part in wanted]
+    kind, take = column.type, [_part(part, column.origin) for part in column.parts or ()]
 
     def encode(given: str) -> list[float]:
         if kind == "date":
@@ -116,3 +136,20 @@ def _time(kind: str, wanted: Sequence[str]) -> Callable[[str], list[float]]:
         return [part(time) for part in take]
 
     return encode
+
+
+def _part(name: str, origin: int) -> Callable[[datetime], float]:
+    """What takes one part of a time."""
+    if name == ELAPSED:
+        return lambda time: (_micros(time) * 1.0 - origin) / MICROSECONDS_OF_A_DAY
+    cycle, _, way = name.rpartition("_")
+    if not cycle:
+        return _PART[name]
+    step, table = _STEP[cycle], CIRCLES[cycle][way]
+    return lambda time: table[step(time)]
+
+
+def _micros(time: datetime) -> int:
+    """µs since 1970 of a time in UTC, or without a zone."""
+    seconds = (time.toordinal() - _EPOCH_DAY) * 86_400 + time.hour * 3_600 + time.minute * 60 + time.second
+    return seconds * 1_000_000 + time.microsecond

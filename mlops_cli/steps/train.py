@@ -18,7 +18,17 @@ from mlops_cli.models import target as targets
 from mlops_cli.models.base import Family, Fit, Tables, Trainer
 from mlops_cli.models.target import Target
 from mlops_cli.runtime.signature import Task
-from mlops_cli.steps import batches, memo, processors, search, tables, train_data, train_leaks, train_payload
+from mlops_cli.steps import (
+    batches,
+    memo,
+    processors,
+    search,
+    tables,
+    train_columns,
+    train_data,
+    train_leaks,
+    train_payload,
+)
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output
 from mlops_cli.steps.references import Given
@@ -156,6 +166,8 @@ def _read(options: Options, named: str) -> _Asked:
         "cv": tuning.folds,
         "trials": tuning.trials,
         "metric": tuning.metric,
+        "exclude": sorted(options.learning.exclude),
+        "include": sorted(options.learning.include),
     }
     task = targets.task_named(options.task) if options.task else None
     return _Asked(family, settings, plan, task, {name: value for name, value in written.items() if value})
@@ -185,10 +197,20 @@ def _build(
     target = targets.infer(parts.all, options.target, asked.task, options.positive)
     parts = train_data.sound(parts, target)
     rows = train_data.counted(parts, target)
+    learning = options.learning
+    own = {target.name} | ({learning.weight} if learning.weight else set())
+    chosen = train_columns.choose(rows, target, source, learning.exclude, learning.include, own)
+    rows = chosen.rows
     offered = asked.family.metrics(target.task)
     metric = _metric(offered, options.tuning.metric, target)
     name = source.train.name
-    given = Tables(rows.train, rows.valid, lambda frame, signature: batches.batches(frame, signature, name), checkpoint)
+    given = Tables(
+        rows.train,
+        rows.valid,
+        lambda frame, signature: batches.batches(frame, signature, name),
+        checkpoint,
+        chosen.columns,
+    )
     trainer = asked.family.trainer(given, target, metric, options.seed, asked.settings)
     found = None
     if asked.plan is not None:
@@ -196,12 +218,12 @@ def _build(
     fit = _fit(ctx, trainer, asked.settings, found, has_valid=rows.valid is not None)
     predictor = trainer.predictor(fit, processors.count())
     files = trainer.files(fit) | train_payload.files(rows, target, predictor, source, options.seed)
-    files[train_leaks.FILE] = train_leaks.find(rows, target, predictor.signature, source, payload.parent / "leaks")
+    files[train_leaks.FILE] = chosen.leaks.encoded(predictor.signature.names)
     if found is not None:
         files["trials.json"] = msgspec.json.format(msgspec.json.encode(found.trials), indent=1) + b"\n"
     for file, data in files.items():
         (payload / file).write_bytes(data)
-    told = [rows.note, parts.note, *trainer.notes, _searched(found), _told(target, fit, metric)]
+    told = [rows.note, parts.note, *chosen.notes, *trainer.notes, _searched(found), _told(target, fit, metric)]
     params = asked.written | {"task": target.task, "rounds": fit.rounds}
     if source.train.commands:
         params["stream"] = source.train.commands

@@ -41,6 +41,8 @@ class Source:
     """The column by which a split was cut: later rows always differ in it, so it says nothing of drift."""
     clean: bool | None = None
     """What the certificate of the split says."""
+    group: str | None = None
+    """The column whose groups a split kept together: later rows have other groups. None where it was cut by time."""
 
     @property
     def inputs(self) -> list[Input]:
@@ -89,9 +91,12 @@ def find(ctx: Context, given: Given) -> Source:
     train = tables.from_artefact(found.artefact, found.input, "train")
     has_valid = bool(found.artefact.tables("valid"))
     valid = tables.from_artefact(found.artefact, found.input, "valid") if has_valid else None
-    time = found.artefact.manifest.params.get("time")
+    asked = found.artefact.manifest.params
+    time = asked.get("time")
+    group = None if time else asked.get("group")
     clean = found.artefact.json(_CERTIFICATE, _Certificate).clean if found.artefact.has(_CERTIFICATE) else None
-    return Source(train, valid, whole=False, time=time if isinstance(time, str) else None, clean=clean)
+    time, group = (one if isinstance(one, str) else None for one in (time, group))
+    return Source(train, valid, whole=False, time=time, clean=clean, group=group)
 
 
 def usual_family(source: Source) -> str:

@@ -100,7 +100,8 @@ def operation(log: Log, signature: Signature, features: Features | None) -> list
 
     Those of columns that the log does not hold are undefined.
     """
-    levels = {} if features is None else {c.name: c.levels for c in features.columns if c.levels is not None}
+    there = [] if features is None else features.columns
+    levels = {c.name: [*c.levels, *(c.rare or ())] for c in there if c.levels is not None}
     wanted = []
     for column in log.logged:
         values = pl.col(INPUT + column.name)

@@ -7,7 +7,9 @@ import pytest
 from learnable import INPUTS, USED, table
 
 from mlops_cli.errors import InputUnusable
-from mlops_cli.models.lightgbm_prepare import MOST_LEVELS, prepare
+from mlops_cli.models.base import Columns
+from mlops_cli.models.lightgbm_prepare import prepare
+from mlops_cli.models.prepare_texts import BUCKETS, MOST_LEVELS
 
 
 def test_every_kind_of_column():
@@ -18,8 +20,13 @@ def test_every_kind_of_column():
     assert (by_name["count"].type, by_name["count"].use) == ("int", "number")
     assert by_name["letter"].levels == ["a", "b", "ü"]
     assert by_name["flag"].use == "boolean"
-    assert by_name["day"].parts == ["year", "month", "day", "weekday", "days"]  # a date's hour is always 0
-    assert by_name["at"].parts == ["year", "month", "day", "weekday", "hour", "minute", "days"]
+    week, year = ["weekday_sin", "weekday_cos"], ["yearday_sin", "yearday_cos"]
+    # A date's hour is always 0.
+    assert by_name["day"].parts == ["year", "month", "day", "weekday", *week, *year, "elapsed"]
+    clock = ["hour", "minute", "hour_sin", "hour_cos"]
+    assert by_name["at"].parts == ["year", "month", "day", "weekday", *clock, *week, *year, "elapsed"]
+    assert by_name["day"].origin == (dt.date(2020, 1, 1) - dt.date(1970, 1, 1)).days * 86_400_000_000
+    assert prepared.features.format == 2
     nullable = {column.name: column.nullable for column in prepared.columns}
     assert nullable == {"x": True, "count": False, "letter": True, "flag": False, "day": False, "at": True}
 
@@ -39,7 +46,7 @@ def test_what_is_left_out_has_a_reason():
 def left_out(values, dtype=None):
     """Why a column of these values is left out, beside one that is not."""
     values = pl.Series(values, dtype=dtype)
-    frame = pl.LazyFrame({"a": values, "b": pl.Series(range(len(values))), "y": pl.Series(range(len(values)))})
+    frame = pl.LazyFrame({"a": values, "b": [index % 2 for index in range(len(values))], "y": range(len(values))})
     return {column.name: column.reason for column in prepare(frame, "y").features.dropped}.get("a")
 
 
@@ -62,14 +69,93 @@ def test_strings_that_are_all_different_are_identifiers_when_there_are_enough():
     assert left_out([f"n{index}" for index in range(19)]) is None
     assert left_out([f"n{index}" for index in range(20)]) == "different in every row, an identifier"
     assert left_out([*(f"n{index}" for index in range(20)), "n0"]) is None
+    many = [f"n{index // 2}" for index in range(20_000)]
+    assert "nearly an identifier" in left_out(many)
 
 
-def test_the_commonest_levels_are_kept():
-    levels = [f"{index:05}" for index in range(MOST_LEVELS + 5)]
-    values = levels + levels[3:] * 2  # the first three are rarer; of the rest the first by name are kept
+def test_uuids_that_hardly_repeat_are_identifiers():
+    uuids = [f"{index:08x}-0000-4000-8000-{index:012x}" for index in range(40)]
+    assert left_out(uuids + uuids[:3]) == "UUIDs that hardly repeat, an identifier"
+    assert left_out(uuids[:4] * 10) is None
+
+
+def test_row_numbers_are_left_out_and_years_and_measurements_are_not():
+    number = "whole numbers, different in every row: a row number"
+    assert left_out(range(1, 41)) == left_out([*range(1000, 1040, 2), *range(1001, 1041, 2)]) == number
+    assert left_out(range(0, 80, 2)) == number  # half of a table's rows
+    assert left_out(range(0, 120, 3)) is None
+    assert left_out(range(1960, 2000)) is None
+    assert left_out([*range(39), 0]) is None
+    assert left_out([*range(39), None]) is None
+    assert left_out(range(19)) is None
+
+
+def test_include_takes_back_what_can_be_learnt_from():
+    frame = pl.LazyFrame(
+        {"row": range(40), "id": [f"n{index}" for index in range(40)], "one": [1] * 40, "y": range(40)}
+    )
+    found = prepare(frame, "y", Columns(include=frozenset(["row", "id", "one"])))
+    assert [column.name for column in found.features.columns] == ["row", "id"]
+    assert found.notes[0] == "left out one: always 1, --include or not"
+
+
+def test_what_was_left_out_before_is_recorded():
+    frame = pl.LazyFrame({"a": [1, 2], "y": [1, 2]})
+    found = prepare(frame, "y", Columns({"b": "as --exclude says"}))
+    assert [(one.name, one.reason) for one in found.features.dropped] == [("b", "as --exclude says")]
+    assert found.notes == ["left out b: as --exclude says"]
+
+
+def test_rare_levels_share_a_code_and_the_commonest_are_kept():
+    values = [f"{index:04}" for index in range(MOST_LEVELS + 5) for _ in range(10 if index < 3 else 20)] + ["rare"] * 9
     prepared = prepare(pl.LazyFrame({"a": values, "y": range(len(values))}), "y")
-    assert prepared.features.columns[0].levels == levels[3 : MOST_LEVELS + 3]
-    assert any("1,005 levels" in note and "9 rows have another" in note for note in prepared.notes)
+    (column,) = prepared.features.columns
+    # Too many: of levels as common the first by name are kept.
+    assert column.levels == [f"{index:04}" for index in range(3, MOST_LEVELS + 3)]
+    assert column.rare == [
+        *(f"{index:04}" for index in range(3)),
+        *(f"{index:04}" for index in range(MOST_LEVELS + 3, MOST_LEVELS + 5)),
+        "rare",
+    ]
+    assert column.other == MOST_LEVELS and prepared.features.format == 2
+    assert f"{MOST_LEVELS + 6} levels; {MOST_LEVELS} are used, 79 rows have a rarer one" in prepared.notes[0]
+
+
+def test_every_level_of_a_small_table_that_is_there_twice_is_kept():
+    column = prepare(pl.LazyFrame({"a": ["u", "u", "v", "v", "w"] * 3 + ["z"], "y": range(16)}), "y").features.columns[
+        0
+    ]
+    assert (column.levels, column.rare) == (["u", "v", "w"], ["z"])
+
+
+def test_texts_of_several_words_are_hashed():
+    texts = [f"the {index}th parcel was {('late', 'lost', 'fine')[index % 3]}" for index in range(300)]
+    prepared = prepare(pl.LazyFrame({"a": texts, "y": range(300)}), "y")
+    (column,) = prepared.features.columns
+    assert (column.use, column.buckets, prepared.features.width) == ("words", BUCKETS, BUCKETS)
+    assert "used as their words" in prepared.notes[0]
+    assert (
+        left_out([f"{index} {index + 1} {index + 2}" for index in range(300)])
+        == "different in every row, an identifier"
+    )
+    # The same texts again and again are a category, however many words they have.
+    names = prepare(pl.LazyFrame({"a": ["one of them", "and another one"] * 150, "y": range(300)}), "y")
+    assert names.features.columns[0].use == "category"
+
+
+def test_infinite_values_are_told():
+    notes = prepare(
+        pl.LazyFrame({"a": [1.0, float("inf"), float("-inf"), 2.0, float("nan")], "y": range(5)}), "y"
+    ).notes
+    assert notes == ["a: 2 infinite values count as missing"]
+
+
+def test_the_time_by_which_a_split_was_cut_gives_nothing_that_only_grows():
+    days = [dt.date(2020, 1, 1) + dt.timedelta(days=index) for index in range(500)]
+    frame = pl.LazyFrame({"a": days, "y": range(500)})
+    assert prepare(frame, "y", Columns(time="b")).features.columns[0].parts[-1] == "elapsed"
+    found = prepare(frame, "y", Columns(time="a")).features.columns[0]
+    assert not {"year", "elapsed", "days"} & set(found.parts) and found.origin == 0
 
 
 def test_no_column_left():

@@ -14,11 +14,20 @@ from mlops_cli.runtime import features, lightgbm_text, rows
 from mlops_cli.runtime.lightgbm import Model
 from mlops_cli.runtime.pyfunc import PyfuncModel
 from mlops_cli.runtime.signature import InputColumn, Signature
-from mlops_cli.runtime.times import PARTS
+from mlops_cli.runtime.times import ALL, CYCLES
 from mlops_cli.steps import batches
 from mlops_cli.steps.records import records
 
-TYPES = {"b": "bool", "i": "int", "f": "float", "s": "string", "d": "date", "t": "datetime"}
+TYPES = {
+    "b": "bool",
+    "i": "int",
+    "f": "float",
+    "s": "string",
+    "d": "date",
+    "t": "datetime",
+    "r": "string",
+    "w": "string",
+}
 DTYPES = {
     "b": pl.Boolean,
     "i": pl.Int64,
@@ -26,6 +35,8 @@ DTYPES = {
     "s": pl.String,
     "d": pl.Date,
     "t": pl.Datetime("us", "UTC"),
+    "r": pl.String,
+    "w": pl.String,
 }
 LEVELS = ["", "EWR", "JFK", "Zürich", "日本"]
 FEATURES = features.Features(
@@ -34,8 +45,10 @@ FEATURES = features.Features(
         features.FeatureColumn("i", "int", "number"),
         features.FeatureColumn("f", "float", "number"),
         features.FeatureColumn("s", "string", "category", levels=LEVELS),
-        features.FeatureColumn("d", "date", "time", parts=["days", "weekday", "year"]),
-        features.FeatureColumn("t", "datetime", "time", parts=list(PARTS)),
+        features.FeatureColumn("d", "date", "time", parts=["days", "weekday", "year", *CYCLES]),
+        features.FeatureColumn("t", "datetime", "time", parts=list(ALL), origin=1_704_067_200_000_000),
+        features.FeatureColumn("r", "string", "category", levels=LEVELS[1:3], rare=LEVELS[3:]),
+        features.FeatureColumn("w", "string", "words", buckets=16),
     ]
 )
 CLASSES = {"binary": [False, True], "multiclass": ["a", "b", "c"], "regression": None}
@@ -74,6 +87,9 @@ VALUES = {
     "s": st.sampled_from(LEVELS) | st.text(max_size=5).filter(lambda text: text.isprintable()),
     "d": st.dates().map(date.isoformat),
     "t": times.map(lambda time: time.isoformat()) | times.map(lambda time: time.isoformat() + "+00:00"),
+    "r": st.sampled_from(LEVELS) | st.text(max_size=5).filter(lambda text: text.isprintable()),
+    "w": st.lists(st.sampled_from(["late", "LATE", "Straße", "İstanbul", "日本", "a_1", "-", "é"])).map(" ".join)
+    | st.text(max_size=20).filter(lambda text: text.isprintable()),
 }
 json_rows = st.lists(
     st.fixed_dictionaries({}, optional={name: st.none() | value for name, value in VALUES.items()}),
@@ -194,6 +210,8 @@ def test_a_table_shown_as_a_request_means_the_same(table_rows, unit_and_zone, st
             "s": pl.Series([row[3] for row in table_rows], dtype=pl.String).cast(strings),
             "d": pl.Series([row[1] for row in table_rows], dtype=pl.Date),
             "t": pl.Series(times_at, dtype=pl.Datetime("us", "UTC")).dt.cast_time_unit(unit),
+            "r": pl.Series([row[3] for row in table_rows], dtype=pl.String).cast(strings),
+            "w": pl.Series([row[3] for row in table_rows], dtype=pl.String).cast(strings),
         }
     )
     table = table.with_columns(

@@ -1,5 +1,6 @@
 """Features: what each kind of column becomes, and files that contradict themselves."""
 
+import math
 from datetime import datetime, timedelta
 
 import msgspec
@@ -74,12 +75,65 @@ def test_file_round_trip():
         b'{"columns":[{"name":"a","type":"date","use":"time","parts":["century"]}]}',
         b'{"columns":[{"name":"a","type":"date","use":"time"}]}',
         b'{"columns":[{"name":"a","type":"int","use":"number"},{"name":"a","type":"int","use":"number"}]}',
-        b'{"format":2,"columns":[]}',
+        b'{"columns":[{"name":"a","type":"string","use":"category","levels":["x"],"rare":["x"]}]}',
+        b'{"columns":[{"name":"a","type":"string","use":"words"}]}',
+        b'{"columns":[{"name":"a","type":"string","use":"words","buckets":0}]}',
+        b'{"columns":[{"name":"a","type":"string","use":"words","buckets":99999999}]}',
+        b'{"columns":[{"name":"a","type":"int","use":"words","buckets":4}]}',
+        b'{"format":3,"columns":[]}',
     ],
 )
 def test_a_damaged_features_file(broken):
     with pytest.raises(Corrupt):
         features.decode(broken)
+
+
+FORMAT_2 = b"""{"columns":[
+ {"name":"c","type":"string","use":"category","levels":["x","y"],"rare":["z"]},
+ {"name":"t","type":"datetime","use":"time","parts":["hour_sin","weekday_cos","yearday_sin","elapsed"],
+  "origin":1704067200000000},
+ {"name":"w","type":"string","use":"words","buckets":8}],"dropped":[],"format":2}"""
+
+
+def test_a_file_of_format_2_means_what_it_meant():
+    """Numbers that must never change: models in use were fitted on them."""
+    fitted = features.decode(FORMAT_2)
+    batch = {
+        "c": Column(np.array([0, 1, 2, -1], dtype=np.int32), None, ["y", "z", "new"]),
+        "t": Column(np.array([1704067200000000, 1711965600500000, 0, 0]), np.array([False, False, False, True])),
+        "w": Column(np.array([0, 1, 0, -1], dtype=np.int32), None, ["The late, LATE parcel; Zürich", ""]),
+    }
+    nan = math.nan
+    words = [1, 0, 1, 0, 0, 2, 1, 0]
+    expected = [
+        [1, 0, 1, 0, 0, *words],
+        [2, 0.5, 1, 0.99999, 91.416672, *[0] * 8],
+        [2, 0, -0.900969, 0, -19723, *words],
+        [nan, nan, nan, nan, nan, *[nan] * 8],
+    ]
+    np.testing.assert_allclose(features.matrix(fitted, batch), expected, atol=1e-5)
+    assert features.encode(features.fitted(fitted.columns, [])) == features.encode(fitted)
+    assert len(features.names(fitted)) == fitted.width == 13
+
+
+def test_the_format_is_no_higher_than_needed():
+    assert features.fitted(FITTED.columns, []).format == 1
+    for column in features.decode(FORMAT_2).columns:
+        assert features.fitted([*FITTED.columns, column], []).format == 2
+
+
+@given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)))
+def test_cycles_are_where_the_clock_and_the_calendar_are(time):
+    micros = (time - EPOCH) // timedelta(microseconds=1)
+    turns = {
+        "hour": (time.hour * 60 + time.minute) / 1440,
+        "weekday": time.weekday() / 7,
+        "yearday": (time.timetuple().tm_yday - 1) / 365.25,
+    }
+    for name, turn in turns.items():
+        expected = [math.sin(2 * math.pi * turn), math.cos(2 * math.pi * turn)]
+        assert times.parts(micros, [f"{name}_sin", f"{name}_cos"]) == pytest.approx(expected, abs=1e-6)
+    assert times.parts(micros, ["elapsed"], 86_400_000_000) == [pytest.approx((time - EPOCH) / timedelta(days=1) - 1)]
 
 
 @given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)))

@@ -35,8 +35,8 @@ def model(cli: Cli) -> str:
     return trained(cli, "parts", "model")
 
 
-def trained(cli: Cli, split: str, out: str) -> str:
-    return str(cli("train", split, "--target", "late", "--set", "num_iterations=5", "-o", out).ref)
+def trained(cli: Cli, split: str, out: str, *flags: str) -> str:
+    return str(cli("train", split, "--target", "late", "--set", "num_iterations=5", *flags, "-o", out).ref)
 
 
 def leaking(cli: Cli) -> str:
@@ -90,7 +90,7 @@ def test_a_file_leads_back_to_its_split_and_outside_rows_to_none(
 
 def test_what_leaks_into_a_models_split_goes_with_the_model(cli: Cli, model: str) -> None:
     split = leaking(cli)
-    leaky = trained(cli, split, "leaky")
+    leaky = trained(cli, split, "leaky", "--include", "told")
     table(1).with_columns(told=pl.col("late").cast(pl.Int8)).write_parquet("november.parquet")
     for data in ((), ("--data", f"{split}/test/part-00000.parquet"), ("--data", "november.parquet")):
         code, told, kept = promoted(cli, leaky, *data)
@@ -107,17 +107,37 @@ def test_a_champion_has_the_doubts_of_its_own(cli: Cli, model: str) -> None:
 
 
 def test_a_telling_column_is_found_where_the_target_is_first_known(cli: Cli) -> None:
-    """Nothing was said to split: its certificate is clean, and train looks."""
+    """Nothing was said to split: its certificate is clean, and train looks. Included, the column is doubted."""
     table(0).with_columns(told=2 * pl.col("late").cast(pl.Int64)).write_parquet("t.parquet")
     assert cli("split", "t.parquet", "--test", "0.3", "-o", "parts").code == 0
     for _ in range(2):  # done, and known already
-        done = cli("train", "parts", "--target", "late", "--set", "num_iterations=5", "-o", "model")
+        flags = ("--include", "told", "--set", "num_iterations=5", "-o", "model")
+        done = cli("train", "parts", "--target", "late", *flags)
         assert done.code == 0 and "leak: column told alone tells late on the valid part (100.0%" in done.err
     found = json.loads(Path("model/leaks.json").read_bytes())
     assert (found["clean"], found["predictors"]["leaking"]) == (True, ["told"])
     code, told, kept = promoted(cli, "model")
     assert code == 3 and "column told alone tells late" in told and kept["clean"] is False
     assert cli("promote", "m", "production", *GATE, "--accept-leaks", "it is known in time", "-n").code == 0
+
+
+def test_a_telling_column_is_left_out_and_the_model_is_not_doubted(cli: Cli) -> None:
+    table(0).with_columns(told=2 * pl.col("late").cast(pl.Int64)).write_parquet("t.parquet")
+    assert cli("split", "t.parquet", "--test", "0.3", "-o", "parts").code == 0
+    done = cli("train", "parts", "--target", "late", "--set", "num_iterations=5", "-o", "model")
+    assert done.code == 0 and "left out told: alone tells late on the valid part (100.0%" in done.err
+    assert "--include told" in done.err and "leak:" not in done.err
+    found = json.loads(Path("model/leaks.json").read_bytes())
+    assert (found["predictors"]["leaking"], found["left_out"]) == ([], {"told": 1.0})
+    assert "told" not in found["predictors"]["spared"]
+    assert promoted(cli, "model")[::2] == (0, {"clean": True, "leaks": []})
+
+
+def test_nothing_left_but_a_telling_column_is_told(cli: Cli) -> None:
+    table(0).select("id", "late", told=2 * pl.col("late").cast(pl.Int64)).write_parquet("t.parquet")
+    done = cli("train", "t.parquet", "--target", "late", "-o", "model")
+    assert done.code == 4 and "no column to learn from (told: alone tells late" in done.err
+    assert done.err.count("\n") == 2 and "--include" in done.err and not Path("model").exists()
 
 
 def test_an_honest_column_is_no_leak_and_a_whole_table_is_looked_at_too(cli: Cli) -> None:
@@ -132,7 +152,7 @@ def test_an_honest_column_is_no_leak_and_a_whole_table_is_looked_at_too(cli: Cli
 
 def test_a_model_remembers_that_its_split_leaks(cli: Cli, model: str) -> None:
     split = leaking(cli)
-    leaky = trained(cli, split, "leaky")
+    leaky = trained(cli, split, "leaky", "--include", "told")
     table(1).with_columns(told=pl.col("late").cast(pl.Int8)).write_parquet("november.parquet")
     shutil.rmtree(split)
     found = json.loads(Path("leaky/leaks.json").read_bytes())
@@ -146,7 +166,7 @@ def test_a_model_remembers_that_its_split_leaks(cli: Cli, model: str) -> None:
 
 
 def test_a_doubt_is_told_without_gates_and_gates_hold_for_what_is_there_already(cli: Cli, model: str) -> None:
-    leaky = trained(cli, leaking(cli), "leaky")
+    leaky = trained(cli, leaking(cli), "leaky", "--include", "told")
     assert promoted(cli, leaky)[0] == 3
     bare = cli("promote", "m", "production")
     assert bare.code == 0 and "warning: " in bare.err and "column told alone tells late" in bare.err

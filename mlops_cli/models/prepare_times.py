@@ -1,0 +1,44 @@
+"""Fit the preparation of dates and times: the parts that vary, their places in the day, the week and the year."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from mlops_cli.models.prepare_found import Found, Unused
+from mlops_cli.runtime.features import FeatureColumn
+from mlops_cli.runtime.times import ELAPSED, MICROSECONDS_OF_A_DAY, PARTS, parts
+
+DAY = MICROSECONDS_OF_A_DAY
+_CYCLE_OF = {"hour": "hour", "weekday": "weekday", "month": "yearday"}
+_AHEAD = ("year", ELAPSED)
+"""What later rows always have beyond all that training saw."""
+
+
+def fit(
+    micros: pl.LazyFrame, name: str, kind: Literal["date", "datetime"], rows: int, *, ahead: bool
+) -> Found | Unused:
+    """How a column of times is used, given as µs; `ahead` when the rows to come are all later than these."""
+    values = micros.drop_nulls().collect(engine="streaming").to_series().to_numpy()
+    if not len(values):
+        return Unused("all null")
+    calendar = [part for part in PARTS if part != "days"]
+    wanted = [part for part, found in zip(calendar, parts(values, calendar), strict=True) if _varies(found)]
+    for part, cycle in _CYCLE_OF.items():
+        if part in wanted:
+            wanted += [f"{cycle}_sin", f"{cycle}_cos"]
+    origin = int(values.min()) // DAY * DAY
+    if _varies(values):
+        wanted.append(ELAPSED)
+    if not wanted:
+        return Unused("always the same time" if len(values) == rows else "one time or null")
+    if ahead:
+        wanted = [part for part in wanted if part not in _AHEAD] or wanted
+    origin = origin if ELAPSED in wanted else 0
+    return Found(FeatureColumn(name, kind, "time", parts=wanted, origin=origin), len(values) < rows)
+
+
+def _varies(values: np.ndarray) -> bool:
+    return bool(values.min() != values.max())
