@@ -188,6 +188,8 @@ def _figure(figure: Figure, name: str) -> str:
     """A chart. Its ids are numbered anew: several charts on a page share theirs, and Vega counts on between charts."""
     ids = {old: f"{name}-{number}" for number, old in enumerate(dict.fromkeys(_ID.findall(figure.svg)))}
     svg = _USED.sub(lambda found: found[1] + ids.get(found[2], found[2]), figure.svg)
+    named = escape(f"{figure.title}. {figure.text}".strip())
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{named}" ', 1)
     return f"<figure>{_caption(figure.title, figure.text)}{svg}</figure>"
 
 
