@@ -69,7 +69,10 @@ class _Candidate:
 def search(
     columns: Sequence[Coded], loss: Floats, least: int, groups: Groups | None, rng: np.random.Generator
 ) -> tuple[list[Measured], int]:
-    """Up to MOST slices of at least `least` rows, the most surely worse first, and how many slices were looked at."""
+    """Up to MOST slices, and how many were looked at.
+
+    A slice has at least `least` rows and at most half of all; those come first that are most surely worse.
+    """
     half = rng.random(len(loss) if groups is None else groups.count) < 0.5
     finding = half if groups is None else half[groups.codes]
     first, second = np.flatnonzero(finding), np.flatnonzero(~finding)
@@ -79,9 +82,9 @@ def search(
     part = None if groups is None else groups.part(first)
     effect = 1.0 if part is None else grouped.design_effect(loss[first], part)
     candidates, tried = _candidates(own, loss[first], max(_FEWEST, least // 2), effect)
-    chosen = _distinct(candidates, own)
+    chosen = _distinct([each for each in candidates if rows_of(each.where, columns).sum() >= least], own)
     found = [_measure(where, columns, loss, second, groups, len(chosen)) for where in chosen]
-    return [one for one in found if one is not None and one.rows >= least], tried
+    return [one for one in found if one is not None], tried
 
 
 def rows_of(where: Where, columns: Sequence[Coded], rows: Ints | None = None) -> NDArray[np.bool_]:
@@ -103,7 +106,7 @@ def _candidates(columns: Sequence[Coded], loss: Floats, least: int, effect: floa
     found: list[_Candidate] = []
     for one, other, rows, summed, squared in sums:
         surely = _surely((rows, summed, squared), (len(loss), total, square), z, effect)
-        surely[rows < least] = -np.inf
+        surely[(rows < least) | (rows > len(loss) / 2)] = -np.inf
         width = len(columns[other].levels) + 1 if other >= 0 else 1
         for cell in np.flatnonzero(surely > 0):
             where: Where = ((one, int(cell // width)),)

@@ -231,8 +231,9 @@ def _matrix(matrix: Matrix) -> str:
         total = sum(counts)
         cells = "".join(_shaded(count, total, row == column) for column, count in enumerate(counts))
         rows.append(f"<tr><th>{escape(label)}</th>{cells}</tr>")
+    size = " few" if len(rows) < 4 else " many" if len(rows) > 6 else ""
     return (
-        f'<figure class="wide{" few" * (len(rows) < 4)}">{_caption(matrix.title, matrix.text)}'
+        f'<figure class="wide{size}">{_caption(matrix.title, matrix.text)}'
         f'<table class="matrix"><thead><tr><th class="corner">actual ↓<br>predicted →</th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></figure>"
     )

@@ -216,7 +216,8 @@ def _champion(ctx: Context, model: Artefact, rows: Rows, options: Options) -> Ar
     evaluate_compare.check(options.against, own, theirs, schema, rows.table.name)
     plain = replace(options, explain=False, slices=0, robustness=False)
     certified = evaluate_data.certified(ctx, found.artefact, rows)
-    outcome = memo.perform(ctx, _job(ctx, found, rows.table, plain, (), None, certified), Output())
+    quiet = msgspec.structs.replace(ctx, note=lambda _: None)  # what is told of rows is told of the model's own
+    outcome = memo.perform(quiet, _job(quiet, found, rows.table, plain, (), None, certified), Output())
     return outcome.artefact
 
 

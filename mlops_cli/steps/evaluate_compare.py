@@ -137,7 +137,7 @@ def section(found: Comparison, shown: Sequence[str]) -> Section:
             most = max(abs(low), abs(high)) or 1.0
             bar = Bar(one.difference.value, low, high, -most, most, 0.0)
         difference = Measure(_signed(one.difference), wording.interval(one.difference), bar)
-        answer = "–" if one.name in _NO_BETTER else one.answer
+        answer = "–" if one.name in _NO_BETTER or one.difference.value is None else one.answer
         rows.append([wording.title(one.name), _plain(one.this), _plain(one.champion), difference, Text(answer)])
     main = next((one for one in chosen if one.name == found.main), None)
     text = f"This model is {_told(main)}. " if main else ""
@@ -176,6 +176,8 @@ def _compared(difference: Metric, this: float | None, champion: float | None) ->
 
 def _told(one: Compared) -> str:
     """`better by roc_auc: +0.0213 [0.0150, 0.0270] (0.733 beside 0.712)`."""
+    if one.difference.value == one.difference.low == one.difference.high == 0:
+        return f"the same by {one.name}: {_plain(one.this)}, whatever rows are drawn"
     more = "" if one.more_rows is None else f"; {gate.in_words(one.difference, one.more_rows)} would decide"
     both = f"{_plain(one.this)} beside {_plain(one.champion)}"
     return f"{one.answer} by {one.name}: {_signed(one.difference)} {wording.interval(one.difference)} ({both}){more}"

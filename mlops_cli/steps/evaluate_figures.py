@@ -115,7 +115,7 @@ def regression(answers: Answers, target: str) -> Section:
     ]  # fmt: skip
     shares = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
     head = ("Share of the rows", *(f"{share:.0%}" for share in shares))
-    below: list[Cell] = ["predicted minus actual is below", *(f"{x:,.4g}" for x in np.quantile(error, shares))]
+    below: list[Cell] = ["predicted minus actual is below", *map(_plain, np.quantile(error, shares))]
     return Section("Right and wrong", [Columns(figures), Table(head, [below], frozenset(range(1, 8)))])
 
 
@@ -136,13 +136,17 @@ def residuals(answers: Answers, target: str) -> list[Section]:
                "On the dashed line they are. Ends that bend away from it are errors far larger than most."),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
-        [f"{place + 1}", int(size), f"{mean:,.4g}", f"{bias:+,.3g}", f"{deviation:,.3g}",
-         *(f"{q:,.3g}" for q in five[[0, 2, 4]])]
+        [f"{place + 1}", int(size), *map(_plain, (mean, bias, deviation, *five[[0, 2, 4]]))]
         for place, (mean, size, bias, deviation, five) in enumerate(zip(*known, strict=True))
     ]  # fmt: skip
     head = ("Tenth", "Rows", "Mean prediction", "Bias", "Spread of errors", "5 % below", "Median error", "95 % below")
     text = "Rows by rising prediction; an error is predicted minus actual, its spread the standard deviation."
     return [Section("Residuals", [Columns(figures), Table(head, rows, frozenset(range(1, 8)))], text)]
+
+
+def _plain(number: float) -> str:
+    """A number in the target's unit with the digits that matter."""
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
 
 
 def _list(values: Floats) -> list[float]:
