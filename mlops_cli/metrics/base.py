@@ -20,7 +20,8 @@ class Metric(msgspec.Struct, frozen=True):
     `value` is None where the metric is undefined (the precision of a class that was never predicted).
     `low` and `high` are None for exact numbers (a count of rows) and where `value` is. `n` is the number of
     rows that it was measured on: all of them, or those of `column` = `level`. Metrics of one class have the
-    column "label"; those of a whole column (a drift distance) have a column and no level.
+    column "label"; those of a whole column (a drift distance) have a column and no level. `groups` is how many groups
+    of rows that belong together the interval rests on; there is none for rows that are independent.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Metric(msgspec.Struct, frozen=True):
     n: int
     column: str | None = None
     level: str | None = None
+    groups: int | UnsetType = UNSET
 
 
 class Confusion(msgspec.Struct, frozen=True):

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_cli.metrics import grouped
 from mlops_cli.metrics.base import CLASS, Metric, metric
+from mlops_cli.metrics.grouped import Groups
 from mlops_cli.metrics.intervals import RESAMPLES, Floats, Ints, percentiles, weighted
 
 BINARY = ("precision", "recall", "f1", "accuracy", "balanced_accuracy", "specificity", "mcc")
@@ -31,26 +33,55 @@ class Kept(NamedTuple):
     actual: NDArray[np.bool_]
 
 
+class Clustered(NamedTuple):
+    """What is so and what was predicted, (rows,) codes of the classes that occur, and which rows belong together."""
+
+    actual: Ints
+    predicted: Ints
+    groups: Groups
+
+    def having(self, k: int) -> tuple[Ints, Ints, Ints]:
+        """In how many groups each of k classes was predicted, is among the actual rows, and occurs at all."""
+        actual, predicted = (self.groups.having(codes, k) for codes in (self.actual, self.predicted))
+        return predicted, actual, np.maximum(actual, predicted)
+
+
 def matrix(actual: Ints, predicted: Ints, classes: int) -> Ints:
     """The confusion matrix (classes, classes) of two arrays of class codes: rows actual, columns predicted."""
     return np.bincount(actual * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
-def binary(counts: Ints, rng: np.random.Generator, resamples: int = RESAMPLES) -> list[Metric]:
-    """The metrics of BINARY for class 1 of a (2, 2) matrix; undefined where nothing was predicted or is there."""
+def binary(
+    counts: Ints, rng: np.random.Generator, resamples: int = RESAMPLES, rows: Clustered | None = None
+) -> list[Metric]:
+    """The metrics of BINARY for class 1 of a (2, 2) matrix; undefined where nothing was predicted or is there.
+
+    `rows` are the same rows where they belong together: then whole groups are drawn.
+    """
     values = of_positive(tally(counts))
-    ends = percentiles(_resampled(counts, of_positive, rng, resamples))
+    samples = _resampled(counts, of_positive, rng, resamples, clustered=rows)
     n = int(counts.sum())
-    return [metric(name, value, end, n) for name, value, end in zip(BINARY, values, ends, strict=True)]
+    if rows is None:
+        return [metric(*each, n) for each in zip(BINARY, values, percentiles(samples), strict=True)]
+    named, there, either = rows.having(2)
+    both = int(there.min())
+    having = np.array([named[1], there[1], either[1], rows.groups.count, both, there[0], both])
+    found = zip(BINARY, values, grouped.ends(samples, having), strict=True)
+    return [grouped.told(metric(*each, n), int(count)) for each, count in zip(found, having, strict=True)]
 
 
 def multiclass(
-    counts: Ints, levels: list[str], rng: np.random.Generator, resamples: int = RESAMPLES
+    counts: Ints,
+    levels: list[str],
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
+    rows: Clustered | None = None,
 ) -> tuple[list[Metric], list[Metric]]:
     """The metrics of MACRO of a (k, k) matrix; and precision, recall, f1 and support of each class.
 
     A class that occurs neither among the actual nor among the predicted rows is left out of the macro means;
-    one that occurs counts 0 where it has no precision or recall, as in scikit-learn.
+    one that occurs counts 0 where it has no precision or recall, as in scikit-learn. `rows` are the same rows where
+    they belong together: then whole groups are drawn.
     """
     chosen = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
     if len(chosen) == 1 and len(counts) > 1:  # the interval needs another class that it could have been
@@ -60,20 +91,24 @@ def multiclass(
     kept = Kept(exact.predicted + exact.actual > 0, exact.predicted > 0, exact.actual > 0)
     values = of_classes(exact, kept)
     k, n = len(inner), int(counts.sum())
-    ends = _ends(inner, kept, rng, resamples)
-    overall = zip(MACRO, values[3 * k :], ends[3 * k :], strict=True)
-    macro = [metric(name, value, end, n) for name, value, end in overall]
+    if rows is not None:
+        inside = np.searchsorted(chosen, rows.actual), np.searchsorted(chosen, rows.predicted)
+        rows = Clustered(*inside, rows.groups)
+    ends, having = _ends(inner, kept, rng, resamples, rows)
+    overall = zip(MACRO, values[3 * k :], ends[3 * k :], having[3 * k :], strict=True)
+    macro = [grouped.told(metric(name, value, end, n), count) for name, value, end, count in overall]
     support = counts.sum(axis=1)
     each_class: list[Metric] = []
     for code, level in enumerate(levels):
-        rows = int(support[code])
-        each_class.append(Metric("support", float(rows), None, None, rows, CLASS, level))
+        own = int(support[code])
+        each_class.append(Metric("support", float(own), None, None, own, CLASS, level))
         at = int(np.searchsorted(chosen, code))
         there = at < k and chosen[at] == code
         for place, name in enumerate(("precision", "recall", "f1")):
             defined = there and (kept.predicted, kept.actual, kept.either)[place][at]
             value, end = (values[place * k + at], ends[place * k + at]) if defined else (np.nan, None)
-            each_class.append(metric(name, value, end, rows, CLASS, level))
+            one = metric(name, value, end, own, CLASS, level)
+            each_class.append(grouped.told(one, having[place * k + at]) if defined else one)
     return macro, each_class
 
 
@@ -118,8 +153,10 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     return np.asarray(np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0))
 
 
-def _ends(counts: Ints, kept: Kept, rng: np.random.Generator, resamples: int) -> Floats:
-    """The intervals of `of_classes`: shape (3 k + 6, 2).
+def _ends(
+    counts: Ints, kept: Kept, rng: np.random.Generator, resamples: int, rows: Clustered | None
+) -> tuple[Floats, list[int | None]]:
+    """The intervals of `of_classes`, shape (3 k + 6, 2), and on how many groups each rests.
 
     The priors of k classes add up, and would pull the macro means down: their interval is the hull of those
     with and without prior.
@@ -128,12 +165,20 @@ def _ends(counts: Ints, kept: Kept, rng: np.random.Generator, resamples: int) ->
     def statistic(of: Tally) -> Floats:
         return of_classes(of, kept)
 
-    ends = percentiles(_resampled(counts, statistic, rng, resamples))
-    without = percentiles(_resampled(counts, statistic, rng, resamples, prior=0.0))
+    having = None
+    if rows is not None:
+        every = np.full(len(MACRO), rows.groups.count)
+        having = np.concatenate([*rows.having(len(counts)), every])
+
+    def drawn(prior: float) -> Floats:
+        samples = _resampled(counts, statistic, rng, resamples, prior, rows)
+        return percentiles(samples) if having is None else grouped.ends(samples, having)
+
+    ends, without = drawn(0.5), drawn(0.0)
     macro = slice(3 * len(counts), None)
     ends[macro, 0] = np.fmin(ends[macro, 0], without[macro, 0])
     ends[macro, 1] = np.fmax(ends[macro, 1], without[macro, 1])
-    return ends
+    return ends, [None] * len(ends) if having is None else having.tolist()
 
 
 def _resampled(
@@ -142,8 +187,9 @@ def _resampled(
     rng: np.random.Generator,
     resamples: int,
     prior: float = 0.5,
+    clustered: Clustered | None = None,
 ) -> Floats:
-    """A statistic of the tally under the Bayesian bootstrap: shape (resamples, m).
+    """A statistic of the tally under the Bayesian bootstrap, of rows or of their groups: shape (resamples, m).
 
     Drawn are the cells that hold rows, the diagonal, and an error for every class that has none, with `prior` rows
     for being right and as many for being wrong. Half a row, for two classes, is Jeffreys' prior.
@@ -163,7 +209,13 @@ def _resampled(
         predicted = np.add.reduceat(drawn[:, by_column], column_starts, axis=1)
         return statistic(Tally(drawn[:, diagonal], actual, predicted))
 
-    return weighted(weights, of_weights, rng, resamples)
+    if clustered is None:
+        return weighted(weights, of_weights, rng, resamples)
+    cells = np.searchsorted(rows * k + columns, clustered.actual * k + clustered.predicted)
+    sums = grouped.table(clustered.groups, cells, len(rows), rng)
+    right = (clustered.actual == clustered.predicted).astype(np.float64)
+    effect = grouped.design_effect(right, clustered.groups)
+    return grouped.weighted(sums, prior * share, effect, of_weights, rng, resamples)
 
 
 def _possible(counts: Ints) -> NDArray[np.bool_]:

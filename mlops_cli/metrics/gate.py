@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET
 
 from mlops_cli.errors import Usage
 from mlops_cli.metrics.base import CLASS, Metric
@@ -123,6 +124,10 @@ def judge(
         metric = _on_top(metric, known.value, paired)
     if bound is None or metric.value is None:
         return _open(gate, metric, bound, f"{_name(gate)} is undefined on these {metric.n:,} rows")
+    if not point and metric.groups is not UNSET and metric.groups < FEWEST:
+        return _open(
+            gate, metric, bound, f"only {metric.groups} group{'s' * (metric.groups > 1)}, too few for an interval"
+        )
     if point or metric.low is None or metric.high is None:
         holds = _holds(gate.op, metric.value, bound)
         return _answer(gate, "pass" if holds else "fail", metric, bound, "by its value alone")
@@ -179,15 +184,24 @@ def _by_interval(gate: Gate, metric: Metric, low: float, high: float, bound: flo
         return _answer(gate, "pass", metric, bound, "the whole 95 % interval meets it")
     if not _holds(gate.op, low, bound) and not _holds(gate.op, high, bound):
         return _answer(gate, "fail", metric, bound, "the whole 95 % interval misses it")
-    more = _more_rows(metric, low, high, bound)
+    more = more_rows(metric, low, high, bound)
     reason = "the 95 % interval holds the bound"
     if more is not None:
         of = f" of {metric.column}={metric.level}" if metric.level is not None else ""
-        reason += f"; about {more:,} more labelled rows{of} would decide"
+        reason += f"; {in_words(metric, more)}{of} would decide"
     return _open(gate, metric, bound, reason, more)
 
 
-def _more_rows(metric: Metric, low: float, high: float, bound: float) -> int | None:
+def in_words(metric: Metric, more: int) -> str:
+    """How many more rows, or groups where rows belong together, since more rows of the same groups say little."""
+    if metric.groups is UNSET:
+        return f"about {more:,} more labelled rows"
+    each = metric.n / max(1, metric.groups)
+    groups = max(1, math.ceil(more / max(1.0, each)))
+    return f"about {groups:,} more group{'s' * (groups > 1)} (of {each:.3g} labelled rows each)"
+
+
+def more_rows(metric: Metric, low: float, high: float, bound: float) -> int | None:
     """Rows missing until the bound leaves the interval, if the value stays and the width shrinks with sqrt(n)."""
     distance = abs((metric.value or 0.0) - bound)
     half = (high if (metric.value or 0.0) < bound else low) - (metric.value or 0.0)

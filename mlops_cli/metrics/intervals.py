@@ -58,8 +58,8 @@ def means(values: Floats, rng: np.random.Generator, resamples: int = RESAMPLES, 
         starts = np.linspace(0, rows, groups, endpoint=False).astype(np.int64)
         sums = np.add.reduceat(sums[order], starts, axis=0)
     drawn = np.empty((resamples, columns + 1))
-    for start, stop in _chunks(resamples, len(sums)):
-        drawn[start:stop] = _counts(rng, stop - start, len(sums)) @ sums
+    for start, stop in chunks(resamples, len(sums)):
+        drawn[start:stop] = counts(rng, stop - start, len(sums)) @ sums
     return np.asarray(drawn[:, :-1] / drawn[:, -1:], dtype=np.float64)
 
 
@@ -93,12 +93,12 @@ def weighted(
     """
     parts = [
         statistic(rng.standard_gamma(counts, size=(stop - start, len(counts))))
-        for start, stop in _chunks(resamples, len(counts))
+        for start, stop in chunks(resamples, len(counts))
     ]
     return np.concatenate(parts)
 
 
-def _counts(rng: np.random.Generator, resamples: int, cells: int) -> Floats:
+def counts(rng: np.random.Generator, resamples: int, cells: int) -> Floats:
     """How often each of `cells` equally likely cells is drawn in `cells` draws: shape (resamples, cells)."""
     drawn = rng.integers(0, cells, size=(resamples, cells))
     drawn += np.arange(resamples)[:, None] * cells
@@ -106,7 +106,8 @@ def _counts(rng: np.random.Generator, resamples: int, cells: int) -> Floats:
     return counted.reshape(resamples, cells).astype(np.float64)
 
 
-def _chunks(resamples: int, cells: int) -> list[tuple[int, int]]:
+def chunks(resamples: int, cells: int) -> list[tuple[int, int]]:
+    """The resamples in parts, from one to another, so that the numbers drawn for a part fit into memory."""
     step = max(1, _AT_ONCE // max(1, cells))
     return [(start, min(start + step, resamples)) for start in range(0, resamples, step)]
 

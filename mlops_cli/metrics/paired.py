@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mlops_cli.metrics import confusion, ranking, regression
+from mlops_cli.metrics import confusion, grouped, paired_ranks, regression
 from mlops_cli.metrics.base import CLASS, Metric, metric
 from mlops_cli.metrics.confusion import Kept, Tally
-from mlops_cli.metrics.intervals import RESAMPLES, Floats, Ints, expanded, generator, means, percentiles, weighted
+from mlops_cli.metrics.grouped import Groups
+from mlops_cli.metrics.intervals import RESAMPLES, Floats, Ints, generator, percentiles, weighted
 
 _EPS = float(np.finfo(np.float64).eps)
-_COUNTED, _AVERAGED, _REGRESSION = range(100, 103)  # streams of random numbers
+_COUNTED, _AVERAGED, _REGRESSION, _RANKED, _MEDIANS = range(100, 105)  # streams of random numbers
 _NAMES = ("precision", "recall", "f1")
 
 
@@ -27,7 +27,14 @@ class Answers:
 
 
 def classes(
-    actual: Ints, one: Answers, other: Answers, levels: list[str], positive: int | None, *, seed: int = 0
+    actual: Ints,
+    one: Answers,
+    other: Answers,
+    levels: list[str],
+    positive: int | None,
+    *,
+    seed: int = 0,
+    groups: Groups | None = None,
 ) -> list[Metric]:
     """The differences, `one` less `other`, of all metrics of a classification that can be paired, from (rows,) codes.
 
@@ -36,52 +43,62 @@ def classes(
     models apart a resample would be too sure: to each class half a row is added that only `one` has right and half a
     row that only `other` has (Agresti & Min, "Simple improved confidence intervals for comparing matched proportions",
     Statistics in Medicine 24, 2005). roc_auc: DeLong, DeLong & Clarke-Pearson (1988). log_loss and brier: the bootstrap
-    of the mean of each row's difference. `positive` is the code of the positive class of a binary task.
+    of the mean of each row's difference. `positive` is the code of the positive class of a binary task. Where rows
+    belong together whole `groups` are drawn.
     """
-    found = _counted(actual, one.predicted, other.predicted, levels, positive, seed)
+    found = _counted(actual, one.predicted, other.predicted, levels, positive, seed, groups)
     if one.proba is None or other.proba is None:
         return found
-    rows = np.arange(len(actual))
-    losses = [np.column_stack([_log_loss(each.proba[rows, actual])]) for each in (one, other) if each.proba is not None]
-    names = ["log_loss"]
     if positive is not None:
-        truth = actual == positive
-        scores = [each[:, positive] for each in (one.proba, other.proba)]
-        losses = [np.column_stack([loss, (score - truth) ** 2]) for loss, score in zip(losses, scores, strict=True)]
-        names.append("brier")
-        found += _area(truth, *scores)
-    differences = losses[0] - losses[1]
-    ends = percentiles(means(differences, generator(seed, _AVERAGED)), expanded(len(actual)))
-    values = differences.mean(axis=0)
-    return [
-        *found,
-        *(metric(name, value, end, len(actual)) for name, value, end in zip(names, values, ends, strict=True)),
-    ]
+        truth = np.asarray(actual == positive)
+        scores = [np.ascontiguousarray(each[:, positive]) for each in (one.proba, other.proba)]
+        found += paired_ranks.areas([truth], [scores], groups)
+        found += paired_ranks.precisions(truth, scores[0], scores[1], groups, generator(seed, _RANKED))
+    else:
+        known = np.flatnonzero(one.proba.any(axis=0) | other.proba.any(axis=0))
+        both = [[each[:, code] for each in (one.proba, other.proba)] for code in known]
+        found += paired_ranks.areas([np.asarray(actual == code) for code in known], both, groups)
+    differences = _losses(actual, one.proba) - _losses(actual, other.proba)
+    drawn = grouped.means(differences, groups, generator(seed, _AVERAGED))
+    ends = percentiles(drawn, grouped.tails(len(actual), groups))
+    averaged = zip(("log_loss", "brier"), differences.mean(axis=0), ends, strict=True)
+    return [*found, *grouped.alone([metric(*each, len(actual)) for each in averaged], groups)]
 
 
-def values(actual: Floats, one: Floats, other: Floats, *, seed: int = 0) -> list[Metric]:
-    """The differences of rmse, mae, r2, mape and bias of a regression: the bootstrap of the rows, both models alike."""
+def _losses(actual: Ints, proba: Floats) -> Floats:
+    """The log loss and the Brier score (half the sum over the classes) of each row: shape (rows, 2)."""
+    given = proba[np.arange(len(actual)), actual]
+    return np.column_stack([_log_loss(given), ((proba**2).sum(axis=1) - 2 * given + 1) / 2])
+
+
+def values(actual: Floats, one: Floats, other: Floats, *, seed: int = 0, groups: Groups | None = None) -> list[Metric]:
+    """The differences of a regression's metrics: the bootstrap of the rows, or of whole `groups`, both models alike."""
     parts = [regression.parts(actual, predicted) for predicted in (one, other)]
     width = parts[0].shape[1]
     both = np.column_stack(parts)
     exact = _difference(both.mean(axis=0)[None, :], width)[0]
-    drawn = _difference(means(both, generator(seed, _REGRESSION)), width)
-    ends = percentiles(drawn, expanded(len(actual)))
-    return [
+    drawn = _difference(grouped.means(both, groups, generator(seed, _REGRESSION)), width)
+    ends = percentiles(drawn, grouped.tails(len(actual), groups))
+    found = [
         metric(name, value, end, len(actual))
         for name, value, end in zip(regression.NAMES, exact, ends, strict=True)
         if name != "mape" or bool((actual != 0).all())
     ]
+    absolute = np.abs(one - actual), np.abs(other - actual)
+    found.append(paired_ranks.medians(*absolute, groups, generator(seed, _MEDIANS)))
+    return grouped.alone(found, groups)
 
 
 def _difference(parts: Floats, width: int) -> Floats:
     return regression.of_means(parts[:, :width]) - regression.of_means(parts[:, width:])
 
 
-def _counted(actual: Ints, one: Ints, other: Ints, levels: list[str], positive: int | None, seed: int) -> list[Metric]:
+def _counted(
+    actual: Ints, one: Ints, other: Ints, levels: list[str], positive: int | None, seed: int, groups: Groups | None
+) -> list[Metric]:
     """The differences of counted metrics: overall, and of each class."""
     k, n = len(levels), len(actual)
-    codes, counts = np.unique((actual * k + one) * k + other, return_counts=True)
+    codes, place, counts = np.unique((actual * k + one) * k + other, return_inverse=True, return_counts=True)
     cells = np.stack([codes // k**2, codes // k % k, codes % k], axis=1)
     weights = counts.astype(np.float64)
     names = list(confusion.MACRO if positive is None else confusion.BINARY)
@@ -89,10 +106,20 @@ def _counted(actual: Ints, one: Ints, other: Ints, levels: list[str], positive: 
     exact = statistic(weights[None, :])[0]
     more, extra = _prior(cells, weights, k)
     seen = np.concatenate([weights, np.zeros(len(more) - len(cells))])
-    drawn = weighted(extra, _statistic(more, seen, k, positive), generator(seed, _COUNTED), RESAMPLES)
-    ends = percentiles(drawn)
+    with_prior = _statistic(more, seen, k, positive)
+    if groups is None:
+        ends = percentiles(weighted(extra, with_prior, generator(seed, _COUNTED), RESAMPLES))
+    else:
+        sums = grouped.table(groups, place, len(more), generator(seed, _COUNTED))
+        effect = grouped.design_effect((one == actual).astype(np.float64) - (other == actual), groups)
+        samples = grouped.weighted(sums, extra - seen, effect, with_prior, generator(seed, _COUNTED))
+        ends = percentiles(samples, grouped.tails(n, groups))
     if k > 2:  # the priors of many classes add up: the hull of the intervals with and without them
-        without = percentiles(weighted(weights, statistic, generator(seed, _COUNTED), RESAMPLES))
+        if groups is None:
+            samples = weighted(weights, statistic, generator(seed, _COUNTED), RESAMPLES)
+        else:
+            samples = grouped.weighted(sums, np.zeros(len(more)), 0.0, with_prior, generator(seed, _COUNTED))
+        without = percentiles(samples, None if groups is None else grouped.tails(n, groups))
         ends[:, 0], ends[:, 1] = np.fmin(ends[:, 0], without[:, 0]), np.fmax(ends[:, 1], without[:, 1])
     start = len(names)
     found = [metric(name, value, end, n) for name, value, end in zip(names, exact, ends, strict=False)]
@@ -101,7 +128,7 @@ def _counted(actual: Ints, one: Ints, other: Ints, levels: list[str], positive: 
         for code, level in enumerate(levels):
             at = start + place * k + code
             found.append(metric(name, exact[at], ends[at], int(support[code]), CLASS, level))
-    return found
+    return grouped.alone(found, groups)
 
 
 def _statistic(cells: Ints, seen: Floats, k: int, positive: int | None) -> Callable[[Floats], Floats]:
@@ -158,22 +185,6 @@ def _prior(cells: Ints, weights: Floats, k: int) -> tuple[Ints, Floats]:
     if not added:
         return cells, extra
     return np.concatenate([cells, np.array(added)]), np.concatenate([extra, np.full(len(added), 0.5)])
-
-
-def _area(truth: NDArray[np.bool_], one: Floats, other: Floats) -> list[Metric]:
-    """The difference of two areas under the curve: the mean of the rows' influences is nearly normal."""
-    rows = len(truth)
-    if not 0 < truth.sum() < rows:
-        return []
-    moved, areas = [], []
-    for score in (one, other):
-        order = np.argsort(score)
-        ranked = ranking.ranking(score, truth, order)
-        moved.append(ranking.influence(ranked, order, truth))
-        areas.append(float(ranking.auc(ranked.positive, ranked.negative)))
-    half = 1.959963984540054 * float((moved[0] - moved[1]).std(ddof=1)) / np.sqrt(rows)
-    value = areas[0] - areas[1]
-    return [metric("roc_auc", value, (value - half, value + half), rows)]
 
 
 def _indicator(codes: Ints, k: int) -> Floats:

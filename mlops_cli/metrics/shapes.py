@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -70,3 +71,71 @@ def confused(counts: Ints, most: int = 15) -> list[tuple[int, int, int]]:
     order = np.argsort(-errors, axis=None, kind="stable")[:most]
     rows, columns = np.unravel_index(order, errors.shape)
     return [(int(r), int(c), int(errors[r, c])) for r, c in zip(rows, columns, strict=True) if errors[r, c]]
+
+
+class Gains(NamedTuple):
+    """Of each tenth of the rows, by falling score: rows, positives, and the share of all positives found so far."""
+
+    rows: Floats
+    positives: Floats
+    found: Floats
+    lowest: Floats
+
+
+def gains(score: Floats, positive: NDArray[np.bool_], parts: int = 10) -> Gains:
+    """The gain table, from (rows,) scores and truths: shapes (parts,); `lowest` is the lowest score of each part.
+
+    Rows of one score that a border cuts are shared out in proportion, so that the order of rows does not matter.
+    """
+    every, at = np.unique(score, return_counts=True)
+    hits = np.bincount(np.searchsorted(every, score), positive, len(every))
+    reached = np.concatenate([[0.0], np.cumsum(at[::-1])])
+    found = np.concatenate([[0.0], np.cumsum(hits[::-1])])
+    borders = np.arange(1, parts + 1) * (len(score) / parts)
+    captured = np.interp(borders, reached, found)
+    place = np.searchsorted(reached, borders - 1e-9, side="left").clip(1, len(every))
+    rows = np.full(parts, len(score) / parts)
+    return Gains(rows, np.diff(captured, prepend=0.0), captured / found[-1], every[::-1][place - 1])
+
+
+class Residuals(NamedTuple):
+    """By tenths of the rows by rising prediction: mean prediction, rows, and the errors' mean, deviation, quantiles.
+
+    `quantiles` (parts, 5) are those of 5, 25, 50, 75 and 95 %.
+    """
+
+    predicted: Floats
+    rows: Ints
+    mean: Floats
+    deviation: Floats
+    quantiles: Floats
+
+
+def residuals(predicted: Floats, error: Floats, parts: int = 10) -> Residuals:
+    """How errors (predicted minus actual) lie along the predictions; fewer parts where predictions are few values."""
+    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, parts + 1)[1:-1]))
+    place = np.searchsorted(edges, predicted, side="left")
+    there, place = np.unique(place, return_inverse=True)
+    rows = np.bincount(place)
+    mean = np.bincount(place, error) / rows
+    deviation = np.sqrt(np.bincount(place, (error - mean[place]) ** 2) / rows)
+    quantiles = np.stack(
+        [np.quantile(error[place == part], (0.05, 0.25, 0.5, 0.75, 0.95)) for part in range(len(there))]
+    )
+    return Residuals(np.bincount(place, predicted) / rows, rows, mean, deviation, quantiles)
+
+
+def normal_quantiles(values: Floats, most: int = 100) -> tuple[Floats, Floats]:
+    """Quantiles of the standard normal distribution and of the values, (value - mean) / deviation; as scipy.probplot.
+
+    At up to `most` of the probabilities (i - 0.5) / n, evenly spaced on the normal axis, the outermost rows among them.
+    """
+    ordered = np.sort(values)
+    n = len(ordered)
+    spread = float(ordered.std()) or 1.0
+    normal = NormalDist()
+    end = -normal.inv_cdf(0.5 / n)
+    wanted = np.linspace(-end, end, min(n, most))
+    places = np.unique(np.clip(np.round([normal.cdf(z) * n - 0.5 for z in wanted]), 0, n - 1).astype(np.int64))
+    theory = np.array([normal.inv_cdf((place + 0.5) / n) for place in places])
+    return theory, (ordered[places] - float(ordered.mean())) / spread

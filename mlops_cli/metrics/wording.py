@@ -18,6 +18,7 @@ MEANINGS = {
     "mcc": "Matthews' correlation of actual and predicted: 0 is chance, 1 perfect",
     "roc_auc": "chance that a row of the class scores above one that is not: 0.5 is guessing",
     "average_precision": "area under precision against recall: guessing reaches the share of the class",
+    "lift_at_10": "share of the class in the tenth of rows with the highest scores, over that in all: 1 is guessing",
     "log_loss": "mean of minus the logarithm of the probability given to what happened: lower is better",
     "brier": "mean squared error of the probabilities, half their sum over the classes: lower is better",
     "ece": "how far probabilities are from how often they come true, on average: 0 is best",
@@ -28,11 +29,16 @@ MEANINGS = {
     "mape": "mean absolute error as a share of the actual value; undefined when one of them is 0",
     "bias": "mean of predicted minus actual, in the target's unit: 0 is best",
     "rows": "rows that were measured",
+    **{
+        f"worst_slice_{name}": "of the slice that is most surely worse than the rest; of all rows where none is"
+        for name in ("log_loss", "error", "mae")
+    },
 }
 
 TITLES = {
     "roc_auc": "ROC AUC",
     "average_precision": "Average precision",
+    "lift_at_10": "Lift at 10 %",
     "balanced_accuracy": "Balanced accuracy",
     "median_absolute_error": "Median absolute error",
     "log_loss": "Log loss",
@@ -55,6 +61,8 @@ SHARES = frozenset({
 
 def title(name: str) -> str:
     """A metric's name for people."""
+    if name.startswith("worst_slice_"):
+        return f"{title(name.removeprefix('worst_slice_'))} of the worst slice"
     return TITLES.get(name, name[:1].upper() + name[1:].replace("_", " "))
 
 

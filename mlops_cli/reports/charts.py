@@ -151,6 +151,57 @@ def density(edges: Numbers, counts: Sequence[Sequence[int]], names: tuple[str, s
     )
 
 
+def gains(share: Numbers, found: Numbers) -> str:
+    """The share of positives found in the first rows by falling score, beside the diagonal of a random order."""
+    points = _points(x=share, y=found)
+    x, y = _share("x", "share of the rows, highest scores first"), _share("y", "share of the class found")
+    return draw(
+        _diagonal(x, y),
+        layer(points, marks("line", FIRST, strokeWidth=2.2), x, y),
+        layer(points[1:], marks("circle", FIRST, opacity=1, size=40), x, y),
+    )
+
+
+def residuals(predicted: Numbers, quantiles: Sequence[Numbers], mean: Numbers, title: str) -> str:
+    """Errors along the predictions: bands of the middle 90 % and 50 %, and their mean; the dashed line is 0."""
+    rows = [
+        {"x": float(x), "low": low, "q1": q1, "q3": q3, "high": high, "mean": float(each)}
+        for x, (low, q1, _, q3, high), each in zip(predicted, quantiles, mean, strict=True)
+    ]
+    x: dict[str, Any] = {"field": "x", "type": "quantitative", "title": title, "scale": {"zero": False, "nice": False}}
+    name = "predicted minus actual"
+
+    def band(low: str, high: str, opacity: float) -> dict[str, Any]:
+        y = {"y": {"field": low, "type": "quantitative", "title": name}, "y2": {"field": high}}
+        return layer(rows, marks("area", FIRST, opacity=opacity), {"x": x}, y)
+
+    def line(field: str) -> dict[str, Any]:
+        return {"y": {"field": field, "type": "quantitative", "title": name}}
+
+    return draw(
+        band("low", "high", 0.18),
+        band("q1", "q3", 0.35),
+        layer([{"y": 0}], marks("rule", INK, strokeDash=[4, 4], strokeWidth=1), line("y")),
+        layer(rows, marks("line", SECOND, strokeWidth=2), {"x": x}, line("mean")),
+        layer(rows, marks("circle", SECOND, opacity=1, size=36), {"x": x}, line("mean")),
+        height=SQUARE,
+    )
+
+
+def quantiles(theory: Numbers, observed: Numbers) -> str:
+    """Quantiles of the errors against those of a normal distribution, which lie on the diagonal."""
+    points = _points(x=theory, y=observed)
+    ends = [min(points[0]["x"], points[0]["y"]), max(points[-1]["x"], points[-1]["y"])]
+    names = {"x": "normal quantile", "y": "error, in standard deviations from its mean"}
+    xy = {axis: {"field": axis, "type": "quantitative", "title": name} for axis, name in names.items()}
+    line = [{"x": end, "y": end} for end in ends]
+    return draw(
+        layer(line, marks("line", INK, strokeDash=[4, 4], strokeWidth=1), xy),
+        layer(points, marks("circle", FIRST, opacity=0.9, size=26), xy),
+        height=SQUARE,
+    )
+
+
 def engine() -> Any:
     """The library that draws; MissingExtra when it is not installed. Asked before long work, too."""
     try:

@@ -188,6 +188,8 @@ def _figure(figure: Figure, name: str) -> str:
     """A chart. Its ids are numbered anew: several charts on a page share theirs, and Vega counts on between charts."""
     ids = {old: f"{name}-{number}" for number, old in enumerate(dict.fromkeys(_ID.findall(figure.svg)))}
     svg = _USED.sub(lambda found: found[1] + ids.get(found[2], found[2]), figure.svg)
+    named = escape(f"{figure.title}. {figure.text}".strip())
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{named}" ', 1)
     return f"<figure>{_caption(figure.title, figure.text)}{svg}</figure>"
 
 
@@ -229,8 +231,9 @@ def _matrix(matrix: Matrix) -> str:
         total = sum(counts)
         cells = "".join(_shaded(count, total, row == column) for column, count in enumerate(counts))
         rows.append(f"<tr><th>{escape(label)}</th>{cells}</tr>")
+    size = " few" if len(rows) < 4 else " many" if len(rows) > 6 else ""
     return (
-        f'<figure class="wide{" few" * (len(rows) < 4)}">{_caption(matrix.title, matrix.text)}'
+        f'<figure class="wide{size}">{_caption(matrix.title, matrix.text)}'
         f'<table class="matrix"><thead><tr><th class="corner">actual ↓<br>predicted →</th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></figure>"
     )

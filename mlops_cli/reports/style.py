@@ -55,6 +55,9 @@ tbody th{color:var(--ink);font-size:15px;border-bottom:0}
 .matrix{width:auto;margin:auto}
 .matrix td{text-align:center;min-width:112px;padding:18px 16px;border:3px solid var(--paper);border-radius:9px}
 .few .matrix td{min-width:136px;padding:26px 16px}
+.many .matrix td{min-width:0;padding:8px 6px}
+.many .matrix th{white-space:normal;font-size:11px;padding:4px;max-width:84px;overflow-wrap:break-word}
+.many .matrix b{font-size:14px}.many .matrix span{font-size:11px}
 .matrix thead th{text-align:center;border:0;color:var(--ink)}
 .matrix tbody th{text-align:right;border:0;font-weight:600;font-size:12.5px}
 .matrix thead .corner{color:var(--muted);font-weight:400;text-align:right;line-height:1.35}
@@ -74,6 +77,7 @@ line-height:1.35;min-width:130px;width:min-content;overflow-wrap:anywhere}
 footer{margin-top:44px;padding-top:14px;border-top:1px solid var(--line);font-size:12.5px;color:var(--muted);
 overflow-wrap:anywhere}
 @media (max-width:600px){main{padding:24px 14px 40px}h1{font-size:23px}th,td{padding:6px 12px}
+.sheet tbody th{white-space:normal;overflow-wrap:anywhere;min-width:9ch}
 .matrix td,.few .matrix td{min-width:64px;padding:9px 6px}.matrix th{padding:6px}}
 @media print{body{background:#fff}.card,figure,.sheet{break-inside:avoid}}
 """

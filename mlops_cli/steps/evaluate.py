@@ -21,18 +21,23 @@ from mlops_cli.runtime import signature as signatures
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import (
     batches,
+    evaluate_compare,
     evaluate_data,
+    evaluate_groups,
     evaluate_measure,
     evaluate_page,
-    evaluate_pair,
     evaluate_rows,
+    evaluate_slices,
     memo,
     references,
     tables,
 )
 from mlops_cli.steps.context import Context
+from mlops_cli.steps.evaluate_compare import Comparison
 from mlops_cli.steps.evaluate_data import Rows
+from mlops_cli.steps.evaluate_groups import Grouping
 from mlops_cli.steps.evaluate_rows import Answers
+from mlops_cli.steps.evaluate_slices import Slices
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
 from mlops_cli.steps.references import Given, Resolved
 from mlops_cli.steps.tables import Table
@@ -73,6 +78,7 @@ class Options:
     slices: int = 0
     cost: str | None = None
     robustness: bool = False
+    grouping: Grouping | None = None  # what `run` makes of `group` and the model's split
 
 
 def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome:
@@ -86,6 +92,7 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
         raise Usage("a gate compares with the champion, and none is named", "say --against NAME@production")
     if CLASS in options.by:
         raise Usage(f"--by {CLASS}: {CLASS!r} means the classes in gates", "rename the column with mlops ingest --sql")
+    evaluate_slices.check(options.slices, options.by)
     model = references.resolve(ctx, given, "model")
     pictures = batches.image_column(signatures.decode(model.artefact.read(signatures.FILE))) is not None
     if options.explain and not pictures:
@@ -96,7 +103,8 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
         rows = replace(found, table=table)
         certified = evaluate_data.certified(ctx, model.artefact, rows)
         evaluate_data.tell(ctx, rows, certified)
-        champion = _champion(ctx, rows, gates, options)
+        options = replace(options, grouping=evaluate_groups.find(ctx, model.artefact, table, options.group))
+        champion = _champion(ctx, model.artefact, rows, options)
         job = _job(ctx, model, table, options, gates, champion, certified)
         return memo.perform(ctx, job, output)
 
@@ -112,10 +120,11 @@ def _job(
 ) -> Job:
     """Measuring one model on one table, and judging what was measured."""
     asked = [list(options.by), options.seed, options.explain, certified]
+    asked += [options.grouping, options.slices, champion.id if champion else None]
     key = None if table.key is None else [model.artefact.id, table.key, *asked]
 
     def build(payload: Path, _: Path) -> Contents:
-        return _build(ctx, model, table, options, payload, certified)
+        return _build(ctx, model, table, options, payload, certified, champion)
 
     def judge(made: Artefact) -> Verdict:
         return _judge(made, gates, champion, options)
@@ -124,31 +133,57 @@ def _job(
 
 
 def _build(
-    ctx: Context, model: Resolved, table: Table, options: Options, payload: Path, certified: Certified | None
+    ctx: Context,
+    model: Resolved,
+    table: Table,
+    options: Options,
+    payload: Path,
+    certified: Certified | None,
+    champion: Artefact | None,
 ) -> Contents:
-    """Predict, measure, write the three files."""
+    """Predict, measure, write the files."""
     charts.engine()
     signature = signatures.decode(model.artefact.read(signatures.FILE))
-    answers = evaluate_rows.collect(ctx, model.artefact.path, table, signature, options.by)
+    inputs = evaluate_slices.columns(signature, options.by) if options.slices else []
+    answers = evaluate_rows.collect(ctx, model.artefact.path, table, signature, options.by, options.grouping, inputs)
     data = table.inputs[0].id or None
     measured = evaluate_measure.measure(answers, signature, seed=options.seed, model=model.artefact.id, data=data)
     if certified is not None:
         measured = msgspec.structs.replace(measured, certificate=certified)
-    (payload / METRICS).write_bytes(msgspec.json.format(msgspec.json.encode(measured), indent=1) + b"\n")
-    tables.write_table(evaluate_rows.predictions(answers), payload, PREDICTIONS)
-    pictures = _pictures(ctx, model, table, signature, answers, options.explain)
-    (payload / PAGE).write_text(evaluate_page.render(measured, answers, pictures), encoding="utf-8")
+    more = evaluate_page.More(pictures=_pictures(ctx, model, table, signature, answers, options.explain))
+    predictions = evaluate_rows.predictions(answers)
+    if champion is not None:
+        compared = evaluate_compare.compare(measured, predictions.collect(), champion, options.seed)
+        _write(payload / evaluate_compare.FILE, compared)
+        more.comparison = [evaluate_compare.section(compared, evaluate_page.HEADLINES[measured.task])]
+    if options.slices:
+        found, metrics = evaluate_slices.search(answers, options.slices, options.seed)
+        measured = msgspec.structs.replace(measured, metrics=[*measured.metrics, *metrics])
+        _write(payload / evaluate_slices.FILE, found)
+        more.slices = [evaluate_slices.section(found)]
+    _write(payload / METRICS, measured)
+    tables.write_table(predictions, payload, PREDICTIONS)
+    (payload / PAGE).write_text(evaluate_page.render(measured, answers, more), encoding="utf-8")
     rows = len(answers.actual)
     notes = [f"{rows + answers.dropped:,} rows in = {rows:,} measured + {answers.dropped:,} without {signature.target}"]
     strange = answers.levels[len(signature.classes or []) :]
     if strange:
         notes.append(f"the model does not know {', '.join(strange[:8])}: rows of these classes count as errors")
+    notes += evaluate_groups.note(options.grouping, answers.groups, rows)
     params: dict[str, Any] = {"by": list(options.by)} if options.by else {}
+    if options.grouping is not None:
+        params["group"] = options.grouping.column
+    if options.slices:
+        params["slices"] = options.slices
     if options.explain:
         params["explain"] = True
     if table.commands:
         params["stream"] = table.commands
     return Contents("evaluation", [model.input, *table.inputs], params, options.seed, notes=tuple(notes))
+
+
+def _write(path: Path, document: object) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
 
 
 def _pictures(
@@ -162,9 +197,12 @@ def _pictures(
     return evaluate_pictures.sections(ctx, model.artefact.path, table, signature, answers, explained=explained)
 
 
-def _champion(ctx: Context, rows: Rows, gates: Sequence[Gate], options: Options) -> Artefact | None:
-    """The champion's evaluation on the same rows; None when the alias that was named does not exist yet."""
-    if options.against is None or not any(one.champion for one in gates):
+def _champion(ctx: Context, model: Artefact, rows: Rows, options: Options) -> Artefact | None:
+    """The champion's evaluation on the same rows; None when the alias that was named does not exist yet.
+
+    Errors: SchemaMismatch for a champion of another target or task, or one that lacks columns.
+    """
+    if options.against is None:
         return None
     try:
         found = references.resolve(ctx, Given(options.against), "model")
@@ -173,9 +211,13 @@ def _champion(ctx: Context, rows: Rows, gates: Sequence[Gate], options: Options)
             raise
         ctx.note(f"there is no {options.against} yet to compare with")
         return None
-    plain = replace(options, explain=False)
+    own, theirs = (signatures.decode(each.read(signatures.FILE)) for each in (model, found.artefact))
+    schema = tables.schema_of(rows.table.frame, rows.table.name)
+    evaluate_compare.check(options.against, own, theirs, schema, rows.table.name)
+    plain = replace(options, explain=False, slices=0, robustness=False)
     certified = evaluate_data.certified(ctx, found.artefact, rows)
-    outcome = memo.perform(ctx, _job(ctx, found, rows.table, plain, (), None, certified), Output())
+    quiet = msgspec.structs.replace(ctx, note=lambda _: None)  # what is told of rows is told of the model's own
+    outcome = memo.perform(quiet, _job(quiet, found, rows.table, plain, (), None, certified), Output())
     return outcome.artefact
 
 
@@ -183,6 +225,10 @@ def _measured(made: Artefact) -> dict[str, Any]:
     """The numbers for `--json`."""
     found = made.json(METRICS, Measurements)
     told = {name: getattr(found, name) for name in ("task", "target", "positive", "rows", "metrics", "confusion")}
+    if made.has(evaluate_compare.FILE):
+        told["comparison"] = made.json(evaluate_compare.FILE, Comparison)
+    if made.has(evaluate_slices.FILE):
+        told["slices"] = made.json(evaluate_slices.FILE, Slices)
     return told if found.certificate is UNSET else told | {"certificate": found.certificate}
 
 
@@ -196,7 +242,10 @@ def _judge(made: Artefact, gates: Sequence[Gate], champion: Artefact | None, opt
         if name in overall
     ]
     known = champion.json(METRICS, Measurements).metrics if champion else None
-    paired = evaluate_pair.differences(made, champion, options.seed) if champion else []
+    compared = made.json(evaluate_compare.FILE, Comparison) if champion else None
+    paired = compared.differences if compared else []
+    if compared is not None and options.against is not None:
+        lines += evaluate_compare.lines(compared, options.against, [one.metric for one in gates])
     judgements = [
         gate.judge(one, measured.metrics, champion=known, paired=paired, point=options.point, target=measured.target)
         for one in gates

@@ -22,7 +22,8 @@ def measure(
     rows = np.arange(len(answers.actual))
     metrics = _metrics(answers, signature, rows, seed)
     if signature.task == "binary":
-        metrics += confusion.multiclass(counts(answers), answers.levels, generator(seed, classification.COUNTED))[1]
+        rng = generator(seed, classification.COUNTED)
+        metrics += confusion.multiclass(counts(answers), answers.levels, rng, rows=_together(answers))[1]
     for each in answers.slices:
         metrics += slices.by_level(
             each.codes,
@@ -48,6 +49,12 @@ def counts(answers: Answers) -> Ints:
     return confusion.matrix(_codes(answers.actual), _codes(answers.predicted), len(answers.labels))
 
 
+def _together(answers: Answers) -> confusion.Clustered | None:
+    if answers.groups is None:
+        return None
+    return confusion.Clustered(_codes(answers.actual), _codes(answers.predicted), answers.groups)
+
+
 def _confusion(answers: Answers) -> Confusion:
     return Confusion(answers.labels, counts(answers).tolist())
 
@@ -55,16 +62,20 @@ def _confusion(answers: Answers) -> Confusion:
 def _metrics(answers: Answers, signature: Signature, rows: Ints, seed: int, **more: Any) -> list[Metric]:
     """The metrics of some rows."""
     actual, predicted = answers.actual[rows], answers.predicted[rows]
+    groups = None if answers.groups is None else answers.groups.part(rows)
     if signature.classes is None:
-        return regression.regression(actual.astype(np.float64), predicted.astype(np.float64), seed=seed)
+        values = actual.astype(np.float64), predicted.astype(np.float64)
+        return regression.regression(*values, seed=seed, groups=groups)
     proba = None if answers.proba is None else answers.proba[rows]
     if signature.task == "multiclass":
         levels = answers.levels
-        return classification.multiclass(_codes(actual), _codes(predicted), proba, levels, seed=seed, **more)
+        return classification.multiclass(
+            _codes(actual), _codes(predicted), proba, levels, seed=seed, groups=groups, **more
+        )
     positive = signature.positive_index()
     score = None if proba is None else np.ascontiguousarray(proba[:, positive])
     truth, named = (_codes(codes == positive) for codes in (actual, predicted))
-    return classification.binary(truth, named, score, seed=seed, **more)
+    return classification.binary(truth, named, score, seed=seed, groups=groups, **more)
 
 
 def _codes(values: Any) -> Ints:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec import UNSET
 
 from mlops_cli.metrics import shapes, wording
 from mlops_cli.metrics.base import CLASS, Measurements, Metric, text_of
@@ -22,26 +25,54 @@ _SHOWN = 20  # levels of a slice
 _READABLE = 14  # a confusion matrix of more classes is told by its commonest errors
 
 
-def render(measured: Measurements, answers: Answers, pictures: Sequence[Section] = ()) -> str:
-    """The page as HTML, `pictures` after what was taken for what. MissingExtra without vl-convert."""
+@dataclass
+class More:
+    """Sections that other steps add to the page, by where they stand on it."""
+
+    comparison: Sequence[Section] = ()
+    pictures: Sequence[Section] = ()
+    slices: Sequence[Section] = ()
+    last: Sequence[Section] = ()
+
+
+def render(measured: Measurements, answers: Answers, more: More | None = None) -> str:
+    """The page as HTML. MissingExtra without vl-convert."""
     overall = {metric.name: metric for metric in measured.metrics if metric.column is None}
-    cards = [_card(overall[name], measured) for name in HEADLINES[measured.task] if name in overall]
-    sections = [Section("", [Cards(cards)])]
-    if measured.task == "regression":
-        sections += [evaluate_figures.regression(answers, measured.target), *pictures]
-    else:
-        sections += _classification(measured, answers, pictures)
-    sections += [_slices(measured, overall, each.column, each.levels) for each in answers.slices]
-    sections.append(_everything(overall))
     return html.render(
         Page(
             title=f"{measured.target}: {_TASKS[measured.task].lower()}",
             text="What a model was right and wrong about, on rows whose outcome is known.",
             facts=_facts(measured, answers),
-            sections=sections,
+            sections=_sections(measured, answers, overall, more or More()),
             foot=_foot(measured),
         )
     )
+
+
+def _sections(measured: Measurements, answers: Answers, overall: dict[str, Metric], more: More) -> list[Section]:
+    """All of the page, in the order in which it is read: this is the place to add a section."""
+    cards = [_card(overall[name], measured) for name in HEADLINES[measured.task] if name in overall]
+    worth: list[Section] = []
+    if measured.task == "regression":
+        right = [evaluate_figures.regression(answers, measured.target)]
+        worth = evaluate_figures.residuals(answers, measured.target)
+    elif measured.task == "binary":
+        decision, worth = evaluate_figures.scores(answers, measured) or (None, [])
+        right = [_confusion(answers, decision)]
+    else:
+        right, worth = [_confusion(answers, None)], evaluate_figures.confidence(answers, measured)
+    return [
+        Section("", [Cards(cards)]),
+        *more.comparison,
+        *right,
+        *([] if measured.task == "regression" else [_classes(measured)]),
+        *more.pictures,
+        *more.slices,
+        *(_slices(measured, overall, each.column, each.levels) for each in answers.slices),
+        *worth,
+        *more.last,
+        _everything(overall),
+    ]
 
 
 def _facts(measured: Measurements, answers: Answers) -> list[tuple[str, str]]:
@@ -51,6 +82,8 @@ def _facts(measured: Measurements, answers: Answers) -> list[tuple[str, str]]:
         facts += [("Positive class", text_of(measured.positive)), ("of all rows", f"{share:.1%}")]
     elif measured.classes is not None:
         facts.append(("Classes", f"{len(measured.classes)}"))
+    if answers.groups is not None:
+        facts.append(("Groups of rows that belong together", f"{answers.groups.count:,}"))
     if answers.dropped:
         facts.append(("Left out, outcome unknown", f"{answers.dropped:,}"))
     return facts
@@ -59,9 +92,12 @@ def _facts(measured: Measurements, answers: Answers) -> list[tuple[str, str]]:
 def _foot(measured: Measurements) -> list[str]:
     """What was measured on what, and how to read an interval."""
     ids = [(what, subject.id) for what, subject in (("Model", measured.model), ("Data", measured.data)) if subject]
+    together = any(metric.groups is not UNSET for metric in measured.metrics)
+    what_varies = "groups of rows that belong together" if together else "rows"
     return [
         *(f"{what} {identity}" for what, identity in ids if identity),
-        "Numbers in brackets are 95 % intervals by bootstrap: where other samples of as many rows would mostly lie.",
+        f"Numbers in brackets are 95 % intervals by bootstrap: where other samples of as many {what_varies} would "
+        "mostly lie.",
     ]
 
 
@@ -74,15 +110,6 @@ def _card(metric: Metric, measured: Measurements) -> Card:
     about = about[:1].upper() + about[1:]
     bar = _bar(metric, 0.0, 1.0) if metric.name in wording.SHARES else None
     return Card(wording.title(metric.name), wording.value(metric), wording.interval(metric), about, bar)
-
-
-def _classification(measured: Measurements, answers: Answers, pictures: Sequence[Section]) -> list[Section]:
-    """What was taken for what, and what the scores are worth."""
-    if measured.task == "binary":
-        decision, more = evaluate_figures.scores(answers, measured) or (None, [])
-    else:
-        decision, more = None, evaluate_figures.confidence(answers, measured)
-    return [_confusion(answers, decision), *pictures, *more, _classes(measured)]
 
 
 def _confusion(answers: Answers, decision: Figure | None) -> Section:

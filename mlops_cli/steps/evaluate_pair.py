@@ -7,11 +7,14 @@ import polars as pl
 
 from mlops_cli.metrics import paired
 from mlops_cli.metrics.base import Label, Measurements, Metric, text_of
+from mlops_cli.metrics.grouped import Groups
 from mlops_cli.metrics.paired import Answers
 from mlops_cli.steps import tables
 from mlops_cli.store.artefact import Artefact
 
 METRICS, PREDICTIONS = "metrics.json", "predictions.parquet"
+GROUP = "group"
+"""The column of `predictions.parquet` that says which rows belong together; there is none where none do."""
 
 
 def differences(one: Artefact, other: Artefact, seed: int = 0) -> list[Metric]:
@@ -20,20 +23,26 @@ def differences(one: Artefact, other: Artefact, seed: int = 0) -> list[Metric]:
     The rows are the same when both evaluations are of as many rows with the same outcomes in the same order, and of
     the same data where that has an id.
     """
+    if not (one.has(PREDICTIONS) and other.has(PREDICTIONS)):
+        return []
     first, second = (each.json(METRICS, Measurements) for each in (one, other))
+    with tables.reading(f"{one.path / PREDICTIONS}"):
+        mine, theirs = (pl.read_parquet(each.file(PREDICTIONS)) for each in (one, other))
+    return pair(first, mine, second, theirs, seed)
+
+
+def pair(
+    first: Measurements, mine: pl.DataFrame, second: Measurements, theirs: pl.DataFrame, seed: int = 0
+) -> list[Metric]:
+    """The same from what was measured and the tables of predictions; groups of rows are those of the first."""
     ids = [each.data.id if each.data else None for each in (first, second)]
     if ids[0] != ids[1] or (first.task, first.target, first.rows) != (second.task, second.target, second.rows):
         return []
-    if not (one.has(PREDICTIONS) and other.has(PREDICTIONS)):
-        return []
-    with tables.reading(f"{one.path / PREDICTIONS}"):
-        mine, theirs = (pl.read_parquet(each.file(PREDICTIONS)) for each in (one, other))
     if mine.height != theirs.height or not mine["actual"].equals(theirs["actual"], check_dtypes=False):
         return []
     if first.classes is None or second.classes is None:
-        return paired.values(
-            _numbers(mine["actual"]), _numbers(mine["prediction"]), _numbers(theirs["prediction"]), seed=seed
-        )
+        numbers = [_numbers(column) for column in (mine["actual"], mine["prediction"], theirs["prediction"])]
+        return paired.values(numbers[0], numbers[1], numbers[2], seed=seed, groups=groups(mine))
     labels: list[Label] = [*first.classes, *(label for label in second.classes if label not in first.classes)]
     labels += [label for label in mine["actual"].unique().sort().to_list() if label not in labels]
     positive = labels.index(first.positive) if first.task == "binary" and first.positive is not None else None
@@ -41,7 +50,13 @@ def differences(one: Artefact, other: Artefact, seed: int = 0) -> list[Metric]:
         return []
     answers, others = _answers(mine, first.classes, labels), _answers(theirs, second.classes, labels)
     levels = [text_of(label) for label in labels]
-    return paired.classes(_codes(mine["actual"], labels), answers, others, levels, positive, seed=seed)
+    actual = _codes(mine["actual"], labels)
+    return paired.classes(actual, answers, others, levels, positive, seed=seed, groups=groups(mine))
+
+
+def groups(rows: pl.DataFrame) -> Groups | None:
+    """Which rows of a table of predictions belong together."""
+    return Groups.of(rows[GROUP].to_numpy().astype(np.int64)) if GROUP in rows.columns else None
 
 
 def _answers(rows: pl.DataFrame, classes: list[Label], labels: list[Label]) -> Answers:

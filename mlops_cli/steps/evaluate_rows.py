@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from mlops_cli.errors import EmptyInput, InputUnusable, SchemaMismatch, UnknownColumn
 from mlops_cli.metrics.base import Label, text_of
+from mlops_cli.metrics.grouped import Groups
 from mlops_cli.metrics.intervals import Floats, Ints
 from mlops_cli.runtime import predictors
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps import batches, processors, tables
+from mlops_cli.steps import batches, evaluate_groups, processors, tables
 from mlops_cli.steps.context import Context
+from mlops_cli.steps.evaluate_groups import Grouping
 from mlops_cli.steps.tables import Table
 
 _LEVELS = 50
@@ -41,7 +43,8 @@ class Answers:
     Of a regression `actual` and `predicted` are (rows,) values; else codes into `labels`, which are the model's
     classes and then those that only the data has, and `proba` is (rows, classes). `dropped` rows had no value.
     Of images, `places` are the rows' numbers in the data, and `found` has what they are found again by: the column
-    `path` and the model's context (camera, time), as far as the data has them.
+    `path` and the model's context (camera, time), as far as the data has them. `groups` says which rows belong
+    together; `inputs` are columns that were asked for, to look for slices in.
     """
 
     actual: NDArray[np.generic]
@@ -52,6 +55,8 @@ class Answers:
     slices: list[Slice] = field(default_factory=list)
     places: Ints | None = None
     found: pl.DataFrame | None = None
+    groups: Groups | None = None
+    inputs: pl.DataFrame | None = None
 
     @property
     def levels(self) -> list[str]:
@@ -66,19 +71,29 @@ class _Parts:
     actual: list[pl.Series] = field(default_factory=list)
     levels: list[pl.DataFrame] = field(default_factory=list)
     found: list[pl.DataFrame] = field(default_factory=list)
+    inputs: list[pl.DataFrame] = field(default_factory=list)
     places: list[Ints] = field(default_factory=list)
     values: list[NDArray[np.generic]] = field(default_factory=list)
     proba: list[Floats] = field(default_factory=list)
     seen: int = 0
 
 
-def collect(ctx: Context, model: Path, table: Table, signature: Signature, by: Sequence[str]) -> Answers:
-    """Predict a table in batches and keep what metrics need.
+def collect(
+    ctx: Context,
+    model: Path,
+    table: Table,
+    signature: Signature,
+    by: Sequence[str],
+    grouping: Grouping | None = None,
+    inputs: Sequence[str] = (),
+) -> Answers:
+    """Predict a table in batches and keep what metrics need, and the columns `inputs`.
 
     Errors: UnknownColumn without the target or a column of `by`, EmptyInput without a row that has a value of the
     target, SchemaMismatch where types do not fit, InputUnusable for an infinite target.
     """
-    parts = _predict(ctx, model, table, signature, by)
+    group = [] if grouping is None else [grouping.column]
+    parts = _predict(ctx, model, table, signature, [*by, *group], inputs)
     rows = sum(map(len, parts.actual))
     if not rows:
         raise EmptyInput(
@@ -86,7 +101,7 @@ def collect(ctx: Context, model: Path, table: Table, signature: Signature, by: S
             "metrics need rows whose outcome is known",
         )
     actual, labels = _truth(pl.concat(parts.actual), signature, table.name)
-    levels = pl.concat(parts.levels) if by else pl.DataFrame()
+    levels = pl.concat(parts.levels) if by or group else pl.DataFrame()
     pictures = batches.image_column(signature) is not None
     return Answers(
         actual=actual,
@@ -97,13 +112,17 @@ def collect(ctx: Context, model: Path, table: Table, signature: Signature, by: S
         slices=[_slice(levels[column]) for column in by],
         places=np.concatenate(parts.places) if pictures else None,
         found=pl.concat(parts.found) if pictures else None,
+        groups=None if grouping is None else evaluate_groups.groups(levels[grouping.column], grouping, table.name),
+        inputs=pl.concat(parts.inputs) if inputs else None,
     )
 
 
 def predictions(answers: Answers) -> pl.LazyFrame:
     """The table `predictions.parquet`: of images what they are found again by; actual, prediction, and the
-    probabilities of the model's classes."""
+    probabilities of the model's classes; and the number of each row's group where rows belong together."""
     columns = [] if answers.found is None else list(answers.found)
+    if answers.groups is not None:
+        columns.append(pl.Series("group", answers.groups.codes, dtype=pl.UInt32))
     if answers.proba is None:
         columns += [pl.Series("actual", answers.actual), pl.Series("prediction", answers.predicted)]
         return pl.LazyFrame(columns)
@@ -116,7 +135,9 @@ def predictions(answers: Answers) -> pl.LazyFrame:
     return pl.LazyFrame(columns)
 
 
-def _predict(ctx: Context, model: Path, table: Table, signature: Signature, by: Sequence[str]) -> _Parts:
+def _predict(
+    ctx: Context, model: Path, table: Table, signature: Signature, by: Sequence[str], inputs: Sequence[str]
+) -> _Parts:
     """The batches of the table that have a value of the target, predicted."""
     schema = tables.schema_of(table.frame, table.name)
     _check_column(schema, signature.target, ", the target", table.name)
@@ -124,13 +145,13 @@ def _predict(ctx: Context, model: Path, table: Table, signature: Signature, by: 
         _check_column(schema, column, "", table.name)
         if schema[column].is_nested() or schema[column] == pl.Binary:
             raise SchemaMismatch(
-                f"{table.name}: column {column} has no levels to measure by", "--by takes plain columns"
+                f"{table.name}: column {column} has no levels to measure by", "--by and --group take plain columns"
             )
     batches.check(signature, schema, table.name)
     predictor = predictors.load(model, processors.count())
     finding = _finding(signature, schema)
     context = [column.name for column in signature.context if column.name in finding]
-    wanted = list(dict.fromkeys([*signature.names, signature.target, *by, *context]))
+    wanted = list(dict.fromkeys([*signature.names, signature.target, *by, *inputs, *context]))
     has_value = _has_value(signature.target, schema[signature.target])
     parts = _Parts()
     with tables.reading(table.name):
@@ -143,7 +164,8 @@ def _predict(ctx: Context, model: Path, table: Table, signature: Signature, by: 
             parts.seen += frame.height
             parts.places.append(places)
             parts.actual.append(kept[signature.target])
-            parts.levels.append(kept.select(map(exactly, by)))
+            parts.levels.append(kept.select(map(exactly, dict.fromkeys(by))))
+            parts.inputs.append(kept.select(map(exactly, inputs)))
             parts.found.append(kept.select(finding.values()))
             if kept.height:
                 answer = batches.predict(
@@ -160,7 +182,7 @@ def _finding(signature: Signature, schema: pl.Schema) -> dict[str, pl.Expr]:
     image = batches.image_column(signature)
     if image is None:
         return {}
-    taken = (signature.target, "actual", "prediction", "proba")
+    taken = (signature.target, "actual", "prediction", "proba", "group")
     context = [column.name for column in signature.context if column.name in schema and column.name not in taken]
     found = {name: exactly(name) for name in context}
     if isinstance(schema[image], pl.Struct) and "path" not in found:

@@ -34,11 +34,24 @@ def binary_truth(y, p, s):
         "mcc": sk.matthews_corrcoef(y, p),
         "roc_auc": sk.roc_auc_score(y, s),
         "average_precision": sk.average_precision_score(y, s),
+        "lift_at_10": lift(y, s),
         "log_loss": sk.log_loss(y, s, labels=[0, 1]),
         "brier": sk.brier_score_loss(y, s),
         "ece": by_definition(s, y == 1),
         "rows": len(y),
     }
+
+
+def lift(y, s):
+    """Row by row: those above the score at which a tenth of the rows ends, and a part of those of that score."""
+    left, hits = len(y) / 10, 0.0
+    for score in sorted(set(s), reverse=True):
+        same = y[s == score]
+        part = min(1.0, left / len(same))
+        left, hits = left - part * len(same), hits + part * same.sum()
+        if left <= 0:
+            return hits / (len(y) / 10) / y.mean()
+    return None
 
 
 @pytest.mark.parametrize("rows", [30, 3000])
@@ -136,7 +149,7 @@ def test_one_class_only_in_the_data():
     y, s = np.ones(20, np.int64), np.linspace(0, 1, 20)
     found = named(classification.binary(y, (s >= 0.5).astype(np.int64), s, **FEW))
     undefined = {name for name, each in found.items() if each.value is None}
-    assert undefined == {"roc_auc", "average_precision", "specificity", "balanced_accuracy", "mcc"}
+    assert undefined == {"roc_auc", "average_precision", "lift_at_10", "specificity", "balanced_accuracy", "mcc"}
     all_right = named(classification.multiclass(y, y, np.tile([0.1, 0.8, 0.1], (20, 1)), list("abc"), **FEW))
     assert all_right["accuracy"].value == 1
     assert 0.75 < all_right["accuracy"].low < 0.99

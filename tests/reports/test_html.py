@@ -69,8 +69,8 @@ def evaluation(task):
         answers = Answers(actual, proba.argmax(axis=1), proba, labels, 0, where)
         positive = True if task == "binary" else None
         signature = Signature("lightgbm", "binary" if positive else "multiclass", EVIL, [], labels, positive)
-    seen = photographs() if task == "images" else []
-    return evaluate_page.render(evaluate_measure.measure(answers, signature, seed=0, model="sha256:ab"), answers, seen)
+    more = evaluate_page.More(pictures=photographs() if task == "images" else [])
+    return evaluate_page.render(evaluate_measure.measure(answers, signature, seed=0, model="sha256:ab"), answers, more)
 
 
 def photographs():
@@ -145,8 +145,10 @@ def test_a_browser_shows_it_without_a_word(task, tmp_path: Path):
         tab.on("request", lambda request: asked.append(request.url))
         tab.goto(path.as_uri())
         assert tab.title().startswith(EVIL)
-        assert tab.locator("figure").count() == {"binary": 6, "few": 3, "images": 3, "regression": 2}[task]
+        assert tab.locator("figure").count() == {"binary": 7, "few": 3, "images": 3, "regression": 4}[task]
         assert tab.evaluate("document.scripts.length") == 0
+        charts_told = tab.locator('figure > svg[role="img"][aria-label]').count()
+        assert charts_told == tab.locator("figure > svg").count() > 0
         sizes = tab.evaluate("[...document.images].map(image => [image.naturalWidth, image.width])")
         assert sizes == [[32, 112]] * (38 if task == "images" else 0)
         tab.set_viewport_size({"width": 390, "height": 800})
