@@ -28,6 +28,10 @@ MEANINGS = {
     "mape": "mean absolute error as a share of the actual value; undefined when one of them is 0",
     "bias": "mean of predicted minus actual, in the target's unit: 0 is best",
     "rows": "rows that were measured",
+    "selection_rate": "share of the rows that are predicted as the class",
+    "fpr": "of the rows that are not of the class, the share predicted as it all the same",
+    "calibration_gap": "mean probability of the class less how often it is so: 0 is best",
+    "mean_prediction": "mean of what is predicted, in the target's unit",
 }
 
 TITLES = {
@@ -44,11 +48,12 @@ TITLES = {
     "mae": "MAE",
     "r2": "R²",
     "mape": "MAPE",
+    "fpr": "False positive rate",
 }
 
 SHARES = frozenset({
     "precision", "recall", "f1", "accuracy", "balanced_accuracy", "specificity", "roc_auc",
-    "average_precision", "brier", "ece",
+    "average_precision", "brier", "ece", "selection_rate", "fpr",
 })  # fmt: skip
 """Metrics that lie between 0 and 1."""
 

@@ -17,11 +17,11 @@ from mlops_cli.metrics.base import CLASS, Certified, Measurements
 from mlops_cli.metrics.gate import Gate, Judgement
 from mlops_cli.reports import charts
 from mlops_cli.reports.html import Section
-from mlops_cli.runtime import signature as signatures
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import (
     batches,
     evaluate_data,
+    evaluate_fairness,
     evaluate_measure,
     evaluate_page,
     evaluate_pair,
@@ -58,7 +58,8 @@ class Options:
     `against` is the champion that gates compare with: it is measured on the same rows. `by` are columns of which
     each level is measured too. `point` compares values alone. `explain` says what the answers depend on; of images,
     where the model looked when it was wrong. `policy` and `cost` are files, `group` the column of rows that belong
-    together, `slices` the fewest rows of a slice to look for (0: none are).
+    together, `slices` the fewest rows of a slice to look for (0: none are). `positive` is the class that
+    metrics are about instead of the model's positive one.
     """
 
     data: Given | None = None
@@ -73,6 +74,7 @@ class Options:
     slices: int = 0
     cost: str | None = None
     robustness: bool = False
+    positive: str | None = None
 
 
 def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome:
@@ -87,7 +89,7 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     if CLASS in options.by:
         raise Usage(f"--by {CLASS}: {CLASS!r} means the classes in gates", "rename the column with mlops ingest --sql")
     model = references.resolve(ctx, given, "model")
-    pictures = batches.image_column(signatures.decode(model.artefact.read(signatures.FILE))) is not None
+    pictures = batches.image_column(evaluate_data.signature(model.artefact, options.positive)) is not None
     if options.explain and not pictures:
         raise Usage("evaluate --explain is for models of images", "of tables: mlops predict MODEL DATA --explain")
     found = evaluate_data.find(ctx, model.artefact, options.data)
@@ -111,7 +113,7 @@ def _job(
     certified: Certified | None,
 ) -> Job:
     """Measuring one model on one table, and judging what was measured."""
-    asked = [list(options.by), options.seed, options.explain, certified]
+    asked = [list(options.by), options.seed, options.explain, certified, options.positive]
     key = None if table.key is None else [model.artefact.id, table.key, *asked]
 
     def build(payload: Path, _: Path) -> Contents:
@@ -128,7 +130,7 @@ def _build(
 ) -> Contents:
     """Predict, measure, write the three files."""
     charts.engine()
-    signature = signatures.decode(model.artefact.read(signatures.FILE))
+    signature = evaluate_data.signature(model.artefact, options.positive)
     answers = evaluate_rows.collect(ctx, model.artefact.path, table, signature, options.by)
     data = table.inputs[0].id or None
     measured = evaluate_measure.measure(answers, signature, seed=options.seed, model=model.artefact.id, data=data)
@@ -140,12 +142,15 @@ def _build(
     (payload / PAGE).write_text(evaluate_page.render(measured, answers, pictures), encoding="utf-8")
     rows = len(answers.actual)
     notes = [f"{rows + answers.dropped:,} rows in = {rows:,} measured + {answers.dropped:,} without {signature.target}"]
+    notes += filter(None, map(evaluate_fairness.left_out, answers.slices))
     strange = answers.levels[len(signature.classes or []) :]
     if strange:
         notes.append(f"the model does not know {', '.join(strange[:8])}: rows of these classes count as errors")
     params: dict[str, Any] = {"by": list(options.by)} if options.by else {}
     if options.explain:
         params["explain"] = True
+    if options.positive is not None:
+        params["positive"] = options.positive
     if table.commands:
         params["stream"] = table.commands
     return Contents("evaluation", [model.input, *table.inputs], params, options.seed, notes=tuple(notes))

@@ -8,7 +8,7 @@ from mlops_cli.metrics import shapes, wording
 from mlops_cli.metrics.base import CLASS, Measurements, Metric, text_of
 from mlops_cli.reports import html
 from mlops_cli.reports.html import Bar, Card, Cards, Cell, Columns, Figure, Matrix, Measure, Page, Section, Table, Text
-from mlops_cli.steps import evaluate_figures
+from mlops_cli.steps import evaluate_fairness, evaluate_figures
 from mlops_cli.steps.evaluate_measure import counts
 from mlops_cli.steps.evaluate_rows import Answers
 
@@ -32,6 +32,7 @@ def render(measured: Measurements, answers: Answers, pictures: Sequence[Section]
     else:
         sections += _classification(measured, answers, pictures)
     sections += [_slices(measured, overall, each.column, each.levels) for each in answers.slices]
+    sections += [evaluate_fairness.section(measured, each) for each in answers.slices]
     sections.append(_everything(overall))
     return html.render(
         Page(
