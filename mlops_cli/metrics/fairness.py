@@ -33,6 +33,9 @@ COMPARED = {
 }
 """What each comparison of groups compares, by the first part of its name; the second is `_ratio` or `_difference`."""
 
+ERRORS = ("mean_prediction", "mae")
+"""What is compared of a regression."""
+
 _PRIOR = 0.5  # rows in each cell of a group, as for the metrics of a confusion matrix
 
 
@@ -68,13 +71,20 @@ def binary(counts: Ints, levels: Sequence[str], column: str, rng: np.random.Gene
     return found
 
 
-def accuracy(right: Ints, rows: Ints, levels: Sequence[str], column: str, rng: np.random.Generator) -> list[Metric]:
-    """`accuracy_ratio` and `accuracy_difference` from (levels,) right answers and rows: of several classes."""
-    cells = np.stack([rows - right, right], axis=-1)
+def shares(
+    name: str, hits: Ints, rows: Ints, levels: Sequence[str], column: str, rng: np.random.Generator, own: str = ""
+) -> list[Metric]:
+    """`NAME_ratio` and `NAME_difference` of (levels,) shares of rows; with `own` also the share of each level."""
+    cells = np.stack([rows - hits, hits], axis=-1)
     drawn = weighted(_cells(cells), lambda w: _share(w.reshape(-1, len(levels), 2)), rng)
     kept = comparable(rows, levels)
-    values = _share(cells.astype(np.float64))[kept]
-    return compare("accuracy", [Compared(values, drawn[:, kept], rows[kept])], column)
+    values = _share(cells.astype(np.float64))
+    found = []
+    if own:
+        ends = percentiles(drawn)
+        for code in map(int, np.flatnonzero(rows)):
+            found.append(metric(own, float(values[code]), ends[code], int(rows[code]), column, levels[code]))
+    return [*found, *compare(name, [Compared(values[kept], drawn[:, kept], rows[kept])], column)]
 
 
 def regression(
@@ -94,7 +104,7 @@ def regression(
         if kept[code]:
             parts.append((values.mean(axis=0), drawn, len(values)))
     sizes = np.array([rows for _, _, rows in parts], dtype=np.int64)
-    for at, name in enumerate(("mean_prediction", "mae")):
+    for at, name in enumerate(ERRORS):
         value = np.array([each[at] for each, _, _ in parts], dtype=np.float64)
         draws = np.stack([each[:, at] for _, each, _ in parts], axis=1) if parts else np.empty((RESAMPLES, 0))
         both = compare(name, [Compared(value, draws, sizes)], column)

@@ -87,16 +87,23 @@ def table(judgements: Sequence[Judgement]) -> list[str]:
     """The judgements as aligned lines for people: answer, gate, value with interval, bound, reason."""
     rows = [
         (
-            judgement.answer,
+            f"{judgement.answer} (warns)" if judgement.severity == "warn" else judgement.answer,
             judgement.gate,
             _shown(judgement.value) + _range(judgement),
             f"bound {_shown(judgement.bound)}",
-            judgement.reason,
+            judgement.reason + _asked(judgement),
         )
         for judgement in judgements
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _asked(judgement: Judgement) -> str:
+    """Who asks, and why where it is no pass."""
+    why = judgement.why if judgement.answer != "pass" else ""
+    asked = ": ".join(part for part in (judgement.owner, why) if part)
+    return f" ({asked})" if asked else ""
 
 
 def _shown(value: float | None) -> str:

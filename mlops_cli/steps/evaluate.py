@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from mlops_cli.steps import (
     evaluate_pair,
     evaluate_rows,
     memo,
+    policy,
     references,
     tables,
 )
@@ -83,7 +84,8 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     Errors: Usage for a gate that cannot be, Missing when no data was named and the model's split is out of reach,
     EmptyInput without labelled rows, and those of reading and predicting.
     """
-    gates = [gate.parse(text) for text in options.require]
+    asked = policy.load(options.policy, "evaluate")
+    gates = [*map(gate.parse, options.require), *(asked.gates if asked else ())]
     if any(one.champion for one in gates) and options.against is None:
         raise Usage("a gate compares with the champion, and none is named", "say --against NAME@production")
     if CLASS in options.by:
@@ -206,6 +208,8 @@ def _judge(made: Artefact, gates: Sequence[Gate], champion: Artefact | None, opt
         gate.judge(one, measured.metrics, champion=known, paired=paired, point=options.point, target=measured.target)
         for one in gates
     ]
+    doubt = "" if options.policy is None or measured.certificate is UNSET else measured.certificate.doubt
+    judgements = [gate.doubted(one, doubt) for one in judgements] if doubt else judgements
     code = gate.exit_code(judgements)
     if judgements:
         lines += [*wording.table(judgements), _verdict(judgements, code)]
@@ -214,6 +218,13 @@ def _judge(made: Artefact, gates: Sequence[Gate], champion: Artefact | None, opt
 
 def _verdict(judgements: Sequence[Judgement], code: int) -> str:
     """The last line."""
-    answers = [judgement.answer for judgement in judgements]
-    counted = ", ".join(f"{answers.count(each)} {each}" for each in dict.fromkeys(answers))
+    counted = _counted(one for one in judgements if one.severity != "warn") or "no gate that blocks"
+    warned = _counted(one for one in judgements if one.severity == "warn" and one.answer != "pass")
+    counted += f"; warned of {warned}" if warned else ""
     return f"verdict: {({0: 'pass', 1: 'fail', 3: 'inconclusive'})[code]} ({counted})"
+
+
+def _counted(judgements: Iterable[Judgement]) -> str:
+    """How many judgements gave which answer."""
+    answers = [judgement.answer for judgement in judgements]
+    return ", ".join(f"{answers.count(each)} {each}" for each in dict.fromkeys(answers))

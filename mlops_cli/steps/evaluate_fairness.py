@@ -18,14 +18,15 @@ _SHOWN = 20  # groups on the page
 _FIFTHS = 0.8
 
 _COLUMNS = {
-    "binary": ("selection_rate", "recall", "fpr", "precision", "ece", "calibration_gap"),
+    "binary": ("selection_rate", "recall", "fpr", "precision", "calibration_gap"),
     "multiclass": ("accuracy",),
     "regression": ("mean_prediction", "mae", "bias"),
 }
+_HEADS = {"fpr": "False positives", "calibration_gap": "Gap"}
 _QUESTIONS = {
     "demographic_parity": "Are members of every group chosen as often?",
     "equal_opportunity": "Are those who are {positive} found as often in every group?",
-    "equalized_odds": "The same, and are those who are not chosen by mistake as often? The worse of the two.",
+    "equalized_odds": "That, and is a mistaken choice of the others as common in every group? The worse of the two.",
     "precision": "Is a choice right as often in every group?",
     "accuracy": "Is an answer right as often in every group?",
     "mae": "Are errors as large in every group?",
@@ -42,7 +43,7 @@ def measure(answers: Answers, signature: Signature, by: Slice, seed: int) -> lis
     if signature.task == "multiclass":
         right = np.bincount(by.codes, answers.actual == answers.predicted, groups).astype(np.int64)
         rows = np.bincount(by.codes, minlength=groups)
-        return fairness.accuracy(right, rows, by.levels, by.column, rng)
+        return fairness.shares("accuracy", right, rows, by.levels, by.column, rng)
     positive = signature.positive_index()
     truth, named = (np.asarray(codes == positive, dtype=np.int64) for codes in (answers.actual, answers.predicted))
     cells = np.bincount(by.codes * 4 + truth * 2 + named, minlength=groups * 4).reshape(groups, 2, 2)
@@ -80,7 +81,7 @@ def _groups(there: Sequence[Metric], levels: Sequence[str], rows: Ints, task: st
         if rows[code]:
             measured = [_cell(each.get((levels[code], name))) for name in names]
             cells.append([levels[code], int(rows[code]), *measured])
-    return Table(("Group", "Rows", *map(wording.title, names)), cells, frozenset({1}))
+    return Table(("Group", "Rows", *(_HEADS.get(name) or wording.title(name) for name in names)), cells, frozenset({1}))
 
 
 def _comparisons(there: Sequence[Metric], measured: Measurements) -> Table:
@@ -92,7 +93,7 @@ def _comparisons(there: Sequence[Metric], measured: Measurements) -> Table:
         ratio, difference = (found.get(f"{name}_{kind}") for kind in ("ratio", "difference"))
         if difference is not None:
             asked = Text(question.format(positive=positive))
-            rows.append([wording.title(name), _cell(ratio, _FIFTHS), _cell(difference), asked])
+            rows.append([wording.title(name), _cell(ratio, _FIFTHS if positive else None), _cell(difference), asked])
     return Table(("Compared", "Ratio", "Difference", "The question"), rows)
 
 
@@ -116,7 +117,8 @@ def _text(measured: Measurements, by: Slice, rows: Ints) -> str:
             f"A row is chosen when {positive} is predicted. A ratio is the lowest rate over the highest: 1 is equal "
             "treatment, and the line stands at four fifths, below which US practice asks for reasons; it is meant for "
             "a choice that one wishes for. A model cannot satisfy all of these at once where the groups differ in how "
-            "often the outcome is so (Kleinberg et al. 2016; Chouldechova 2017): decide which error hurts, and whom."
+            "often the outcome is so (Kleinberg et al. 2016; Chouldechova 2017): decide which error hurts, and whom. "
+            "Gap: mean probability less how often it came true."
         )
     parts.append("Intervals of comparisons allow for the groups having been picked as the lowest and the highest.")
     small = _small(by.levels, rows)
