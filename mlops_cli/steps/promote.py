@@ -164,6 +164,9 @@ def _judge(
         behind = _evaluation(store, name, current.version, measured.data)
         if behind is None:
             raise Inconclusive(f"the champion {name}@{current.version} has no evaluation", "register one for it")
+        if behind.measured.positive != measured.positive:
+            about = f"{measured.positive!r}, that of the champion about {behind.measured.positive!r}"
+            raise Inconclusive(f"the evaluation is about {about}", "evaluate both with the same --positive")
         champion = behind.measured.metrics
         if measured.data and measured.data.id:
             from mlops_cli.steps import evaluate_pair  # not above: it reads tables, and most promotions need none

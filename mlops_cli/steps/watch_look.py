@@ -85,8 +85,8 @@ def look(
             log, quarters = watch_telemetry.quarters(log, stream, signature)
         everything = [*cuts, *quarters.cuts]
         with _joined(ctx, sources, log, subject, everything) as joined:
-            performance, useless = watch_measure.performance(signature, joined, log.rows, everything)
-        selected = watch_fairness.measure(log, cuts, signature)
+            performance, useless = watch_measure.performance(subject.judged, joined, log.rows, everything)
+        selected = watch_fairness.measure(log, cuts, subject.judged)
         metrics = [
             Metric("rows", float(log.rows), None, None, max(1, log.rows)),
             *_arrived(joined),
