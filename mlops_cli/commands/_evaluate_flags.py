@@ -18,6 +18,10 @@ By = Annotated[
     list[str] | None,
     typer.Option("--by", metavar="COLUMN", help="Measure each level of the column too; may be given several times."),
 ]
+Positive = Annotated[
+    str | None,
+    typer.Option("--positive", metavar="LABEL", help="The class of precision, recall, …; else the model's own."),
+]
 Group = Annotated[
     str | None,
     typer.Option("--group", metavar="COLUMN", help="Rows that belong together; else that of the model's split."),

@@ -13,6 +13,7 @@ def main(
     policy: _options.Policy = None,
     point: _options.Point = False,
     by: flags.By = None,
+    positive: flags.Positive = None,
     group: flags.Group = None,
     slices: flags.Slices = 0,
     against: flags.Against = None,
@@ -55,5 +56,6 @@ def main(
             slices,
             cost,
             robustness,
+            positive,
         )
         session.finish(evaluate.run(session.context, given, options, session.output(out)))

@@ -13,6 +13,7 @@ def main(
     ref: Annotated[str, typer.Argument(metavar="REF", help="NAME, NAME@7 or NAME@alias.")],
     alias: Annotated[str, typer.Argument(metavar="ALIAS", help="The alias to move, such as production.")],
     require: _options.Require = None,
+    policy: _options.Policy = None,
     point: _options.Point = False,
     why: Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kept in the record.")] = "",
     accept_leaks: Annotated[
@@ -56,5 +57,5 @@ def main(
             else:
                 session.print("\n".join(map(promote.dated, moves)))
             return
-        options = promote.Options(alias, tuple(require or ()), point, rollback, why, dry_run, accept_leaks)
+        options = promote.Options(alias, tuple(require or ()), point, rollback, why, dry_run, accept_leaks, policy)
         session.finish(promote.run(session.context, ref, options))

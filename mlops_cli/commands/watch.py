@@ -20,6 +20,7 @@ def main(
     schema: flags.Schema = None,
     window: flags.Window = "7d",
     alert: flags.Alerts = None,
+    policy: _options.Policy = None,
     notify: flags.Notify = None,
     exec: flags.Exec = None,
     cooldown: flags.Cooldown = None,
@@ -52,5 +53,5 @@ def main(
         readings = (telemetry, telemetry_reference, telemetry_time, telemetry_device)
         sources = Sources(log, actuals, key, tuple(by or ()), *readings, schema)
         telling = (tuple(notify or ()), exec, cooldown)
-        options = watch.Options(sources, reference, window, tuple(alert or ()), *telling, prom, dry_run)
+        options = watch.Options(sources, reference, window, tuple(alert or ()), *telling, prom, dry_run, policy)
         session.finish(watch.run(session.context, session.given(ref), options, session.output(out)))

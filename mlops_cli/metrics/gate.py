@@ -6,15 +6,19 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from mlops_cli.errors import Usage
 from mlops_cli.metrics.base import CLASS, Metric
 
 Answer = Literal["pass", "fail", "inconclusive"]
+Severity = Literal["block", "warn"]
+
+SEVERITIES: tuple[str, ...] = get_args(Severity)
+"""What a gate of a policy does when it does not pass: decide the exit code, or be told only."""
 
 PAIRED = "compared row by row"
 """What the reason of a judgement says when it was drawn from differences on the same rows."""
@@ -37,7 +41,10 @@ _GRAMMAR = (
 
 
 class Gate(msgspec.Struct, frozen=True):
-    """One parsed expression. `value` is None when `champion` is set; the bound is then the champion's + `offset`."""
+    """One parsed expression. `value` is None when `champion` is set; the bound is then the champion's + `offset`.
+
+    A gate of a policy has a severity, and perhaps an owner and why it is asked.
+    """
 
     metric: str
     column: str | None
@@ -47,12 +54,16 @@ class Gate(msgspec.Struct, frozen=True):
     champion: bool
     offset: float
     text: str
+    owner: str = ""
+    severity: Severity | UnsetType = UNSET
+    why: str = ""
 
 
 class Judgement(msgspec.Struct, frozen=True):
     """The answer to one gate, with the numbers that it was drawn from and the reason in words.
 
     `more_rows` is how many more labelled rows would decide an inconclusive answer, about; None if nobody can say.
+    Of a gate of a policy also who answers for it, its severity, and why it is asked.
     """
 
     gate: str
@@ -63,6 +74,9 @@ class Judgement(msgspec.Struct, frozen=True):
     bound: float | None
     reason: str
     more_rows: int | None = None
+    owner: str | UnsetType = UNSET
+    severity: Severity | UnsetType = UNSET
+    why: str | UnsetType = UNSET
 
 
 def parse(text: str) -> Gate:
@@ -110,7 +124,7 @@ def judge(
     interval is, which is stricter. A metric that was not measured is
     Usage; one that is undefined, or whose level had no rows, is inconclusive: never a pass.
     """
-    metric = _find(gate, metrics, target)
+    metric = _asked(gate, metrics, target)
     if metric is None:
         return _open(gate, None, None, f"no rows of {gate.column}={gate.level}")
     bound = gate.value
@@ -123,7 +137,10 @@ def judge(
         bound = known.value + gate.offset
         metric = _on_top(metric, known.value, paired)
     if bound is None or metric.value is None:
-        return _open(gate, metric, bound, f"{_name(gate)} is undefined on these {metric.n:,} rows")
+        why = f"on these {metric.n:,} rows"
+        if gate.column is not None and gate.level is None and gate.metric.endswith(("_ratio", "_difference")):
+            why = "where fewer than two groups are large enough to compare, or the largest rate is 0"
+        return _open(gate, metric, bound, f"{_name(gate)} is undefined {why}")
     if not point and metric.groups is not UNSET and metric.groups < FEWEST:
         return _open(
             gate, metric, bound, f"only {metric.groups} group{'s' * (metric.groups > 1)}, too few for an interval"
@@ -170,9 +187,19 @@ def doubted(judgement: Judgement, why: str) -> Judgement:
     return msgspec.structs.replace(judgement, answer="inconclusive", reason=f"{judgement.reason}, but {why}")
 
 
+def turned(gate: Gate) -> Gate:
+    """The alert that holds where the gate surely fails: `precision<0.4` for `precision>=0.40`."""
+    op = {">=": "<", ">": "<=", "<=": ">", "<": ">="}[gate.op]
+    if gate.value is not None:
+        bound = f"{gate.value:.12g}"
+    else:
+        bound = f"champion{gate.offset:+.12g}" if gate.offset else "champion"
+    return msgspec.structs.replace(gate, op=op, text=f"{_name(gate)}{op}{bound}")
+
+
 def exit_code(judgements: Iterable[Judgement]) -> int:
-    """1 if any gate failed, else 3 if any is inconclusive, else 0."""
-    answers = {judgement.answer for judgement in judgements}
+    """1 if any gate failed, else 3 if any is inconclusive, else 0; those that only warn do not count."""
+    answers = {judgement.answer for judgement in judgements if judgement.severity != "warn"}
     return 1 if "fail" in answers else 3 if "inconclusive" in answers else 0
 
 
@@ -210,12 +237,23 @@ def more_rows(metric: Metric, low: float, high: float, bound: float) -> int | No
     return max(1, math.ceil(metric.n * (half / distance) ** 2 * (1 - 1e-9)) - metric.n)
 
 
+def _asked(gate: Gate, metrics: Sequence[Metric], target: str | None) -> Metric | None:
+    """The metric that a gate names; what a policy asks and this command does not measure, it may ask of others only."""
+    try:
+        return _find(gate, metrics, target)
+    except Usage as error:
+        if gate.severity is UNSET:
+            raise
+        hint = f'{error.hint}; a gate that not every command can judge says so, such as only = ["watch"]'
+        raise Usage(f"the policy's gate {gate.text}: {error.message}", hint) from None
+
+
 def _find(gate: Gate, metrics: Sequence[Metric], target: str | None) -> Metric | None:
     """The metric that a gate names; None where it was measured on that column, but this level had no rows."""
     column = CLASS if gate.column is not None and gate.column == target else gate.column
     named = [metric for metric in metrics if metric.name == gate.metric]
     if not named:
-        raise _unknown(gate.metric, [metric.name for metric in metrics])
+        raise _unknown(gate, metrics)
     there = [metric for metric in named if metric.column == column]
     if not there:
         where = f"{gate.metric} of column {column!r}" if column is not None else f"{gate.metric} without a column"
@@ -243,12 +281,19 @@ def _holds(op: str, value: float, bound: float) -> bool:
 
 
 def _answer(gate: Gate, answer: Answer, metric: Metric, bound: float | None, reason: str) -> Judgement:
-    return Judgement(gate.text, answer, metric.value, metric.low, metric.high, bound, reason)
+    return _judged(gate, Judgement(gate.text, answer, metric.value, metric.low, metric.high, bound, reason))
 
 
 def _open(gate: Gate, metric: Metric | None, bound: float | None, reason: str, more: int | None = None) -> Judgement:
     value, low, high = (metric.value, metric.low, metric.high) if metric else (None, None, None)
-    return Judgement(gate.text, "inconclusive", value, low, high, bound, reason, more)
+    return _judged(gate, Judgement(gate.text, "inconclusive", value, low, high, bound, reason, more))
+
+
+def _judged(gate: Gate, found: Judgement) -> Judgement:
+    """The judgement with what a policy says of its gate."""
+    if gate.severity is UNSET:
+        return found
+    return msgspec.structs.replace(found, owner=gate.owner, severity=gate.severity, why=gate.why)
 
 
 def _number(text: str, whole: str) -> float:
@@ -261,11 +306,13 @@ def _number(text: str, whole: str) -> float:
     return value
 
 
-def _unknown(name: str, known: Iterable[str]) -> Usage:
-    there = list(dict.fromkeys(known))
-    near = difflib.get_close_matches(name, there, n=1)
-    meant = f"did you mean {near[0]}? " if near else ""
-    return Usage(f"no metric {name!r} was measured", f"{meant}there is {', '.join(there) or 'none'}")
+def _unknown(gate: Gate, metrics: Sequence[Metric]) -> Usage:
+    there = list(dict.fromkeys(metric.name for metric in metrics))
+    near = difflib.get_close_matches(gate.metric, there, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    if gate.column is not None and not any(metric.column == gate.column for metric in metrics):
+        hint += f"--by {gate.column} measures more of that column; "
+    return Usage(f"no metric {gate.metric!r} was measured", f"{hint}there is {', '.join(there) or 'none'}")
 
 
 def _name(gate: Gate) -> str:

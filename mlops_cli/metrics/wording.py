@@ -33,6 +33,10 @@ MEANINGS = {
         f"worst_slice_{name}": "of the slice that is most surely worse than the rest; of all rows where none is"
         for name in ("log_loss", "error", "mae")
     },
+    "selection_rate": "share of the rows that are predicted as the class",
+    "fpr": "of the rows that are not of the class, the share predicted as it all the same",
+    "calibration_gap": "mean probability of the class less how often it is so: 0 is best",
+    "mean_prediction": "mean of what is predicted, in the target's unit",
 }
 
 TITLES = {
@@ -50,11 +54,12 @@ TITLES = {
     "mae": "MAE",
     "r2": "R²",
     "mape": "MAPE",
+    "fpr": "False positive rate",
 }
 
 SHARES = frozenset({
     "precision", "recall", "f1", "accuracy", "balanced_accuracy", "specificity", "roc_auc",
-    "average_precision", "brier", "ece",
+    "average_precision", "brier", "ece", "selection_rate", "fpr",
 })  # fmt: skip
 """Metrics that lie between 0 and 1."""
 
@@ -90,16 +95,23 @@ def table(judgements: Sequence[Judgement]) -> list[str]:
     """The judgements as aligned lines for people: answer, gate, value with interval, bound, reason."""
     rows = [
         (
-            judgement.answer,
+            f"{judgement.answer} (warns)" if judgement.severity == "warn" else judgement.answer,
             judgement.gate,
             _shown(judgement.value) + _range(judgement),
             f"bound {_shown(judgement.bound)}",
-            judgement.reason,
+            judgement.reason + _asked(judgement),
         )
         for judgement in judgements
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _asked(judgement: Judgement) -> str:
+    """Who asks, and why where it is no pass."""
+    why = judgement.why if judgement.answer != "pass" else ""
+    asked = ": ".join(part for part in (judgement.owner, why) if part)
+    return f" ({asked})" if asked else ""
 
 
 def _shown(value: float | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,19 @@ from mlops_cli.metrics.base import CLASS, Certified, Measurements
 from mlops_cli.metrics.gate import Gate, Judgement
 from mlops_cli.reports import charts
 from mlops_cli.reports.html import Section
-from mlops_cli.runtime import signature as signatures
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import (
     batches,
     evaluate_compare,
     evaluate_data,
+    evaluate_fairness,
     evaluate_groups,
     evaluate_measure,
     evaluate_page,
     evaluate_rows,
     evaluate_slices,
     memo,
+    policy,
     references,
     tables,
 )
@@ -63,7 +64,8 @@ class Options:
     `against` is the champion that gates compare with: it is measured on the same rows. `by` are columns of which
     each level is measured too. `point` compares values alone. `explain` says what the answers depend on; of images,
     where the model looked when it was wrong. `policy` and `cost` are files, `group` the column of rows that belong
-    together, `slices` the fewest rows of a slice to look for (0: none are).
+    together, `slices` the fewest rows of a slice to look for (0: none are). `positive` is the class that
+    metrics are about instead of the model's positive one.
     """
 
     data: Given | None = None
@@ -78,6 +80,7 @@ class Options:
     slices: int = 0
     cost: str | None = None
     robustness: bool = False
+    positive: str | None = None
     grouping: Grouping | None = None  # what `run` makes of `group` and the model's split
 
 
@@ -87,14 +90,15 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     Errors: Usage for a gate that cannot be, Missing when no data was named and the model's split is out of reach,
     EmptyInput without labelled rows, and those of reading and predicting.
     """
-    gates = [gate.parse(text) for text in options.require]
+    asked = policy.load(options.policy, "evaluate")
+    gates = [*map(gate.parse, options.require), *(asked.gates if asked else ())]
     if any(one.champion for one in gates) and options.against is None:
         raise Usage("a gate compares with the champion, and none is named", "say --against NAME@production")
     if CLASS in options.by:
         raise Usage(f"--by {CLASS}: {CLASS!r} means the classes in gates", "rename the column with mlops ingest --sql")
     evaluate_slices.check(options.slices, options.by)
     model = references.resolve(ctx, given, "model")
-    pictures = batches.image_column(signatures.decode(model.artefact.read(signatures.FILE))) is not None
+    pictures = batches.image_column(evaluate_data.signature(model.artefact, options.positive)) is not None
     if options.explain and not pictures:
         raise Usage("evaluate --explain is for models of images", "of tables: mlops predict MODEL DATA --explain")
     found = evaluate_data.find(ctx, model.artefact, options.data)
@@ -119,7 +123,7 @@ def _job(
     certified: Certified | None,
 ) -> Job:
     """Measuring one model on one table, and judging what was measured."""
-    asked = [list(options.by), options.seed, options.explain, certified]
+    asked = [list(options.by), options.seed, options.explain, certified, options.positive]
     asked += [options.grouping, options.slices, champion.id if champion else None]
     key = None if table.key is None else [model.artefact.id, table.key, *asked]
 
@@ -143,7 +147,7 @@ def _build(
 ) -> Contents:
     """Predict, measure, write the files."""
     charts.engine()
-    signature = signatures.decode(model.artefact.read(signatures.FILE))
+    signature = evaluate_data.signature(model.artefact, options.positive)
     inputs = evaluate_slices.columns(signature, options.by) if options.slices else []
     answers = evaluate_rows.collect(ctx, model.artefact.path, table, signature, options.by, options.grouping, inputs)
     data = table.inputs[0].id or None
@@ -166,6 +170,7 @@ def _build(
     (payload / PAGE).write_text(evaluate_page.render(measured, answers, more), encoding="utf-8")
     rows = len(answers.actual)
     notes = [f"{rows + answers.dropped:,} rows in = {rows:,} measured + {answers.dropped:,} without {signature.target}"]
+    notes += filter(None, map(evaluate_fairness.left_out, answers.slices))
     strange = answers.levels[len(signature.classes or []) :]
     if strange:
         notes.append(f"the model does not know {', '.join(strange[:8])}: rows of these classes count as errors")
@@ -177,6 +182,8 @@ def _build(
         params["slices"] = options.slices
     if options.explain:
         params["explain"] = True
+    if options.positive is not None:
+        params["positive"] = options.positive
     if table.commands:
         params["stream"] = table.commands
     return Contents("evaluation", [model.input, *table.inputs], params, options.seed, notes=tuple(notes))
@@ -211,7 +218,7 @@ def _champion(ctx: Context, model: Artefact, rows: Rows, options: Options) -> Ar
             raise
         ctx.note(f"there is no {options.against} yet to compare with")
         return None
-    own, theirs = (signatures.decode(each.read(signatures.FILE)) for each in (model, found.artefact))
+    own, theirs = (evaluate_data.signature(each, options.positive) for each in (model, found.artefact))
     schema = tables.schema_of(rows.table.frame, rows.table.name)
     evaluate_compare.check(options.against, own, theirs, schema, rows.table.name)
     plain = replace(options, explain=False, slices=0, robustness=False)
@@ -250,6 +257,8 @@ def _judge(made: Artefact, gates: Sequence[Gate], champion: Artefact | None, opt
         gate.judge(one, measured.metrics, champion=known, paired=paired, point=options.point, target=measured.target)
         for one in gates
     ]
+    doubt = "" if options.policy is None or measured.certificate is UNSET else measured.certificate.doubt
+    judgements = [gate.doubted(one, doubt) for one in judgements] if doubt else judgements
     code = gate.exit_code(judgements)
     if judgements:
         lines += [*wording.table(judgements), _verdict(judgements, code)]
@@ -258,6 +267,13 @@ def _judge(made: Artefact, gates: Sequence[Gate], champion: Artefact | None, opt
 
 def _verdict(judgements: Sequence[Judgement], code: int) -> str:
     """The last line."""
-    answers = [judgement.answer for judgement in judgements]
-    counted = ", ".join(f"{answers.count(each)} {each}" for each in dict.fromkeys(answers))
+    counted = _counted(one for one in judgements if one.severity != "warn") or "no gate that blocks"
+    warned = _counted(one for one in judgements if one.severity == "warn" and one.answer != "pass")
+    counted += f"; warned of {warned}" if warned else ""
     return f"verdict: {({0: 'pass', 1: 'fail', 3: 'inconclusive'})[code]} ({counted})"
+
+
+def _counted(judgements: Iterable[Judgement]) -> str:
+    """How many judgements gave which answer."""
+    answers = [judgement.answer for judgement in judgements]
+    return ", ".join(f"{answers.count(each)} {each}" for each in dict.fromkeys(answers))

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops_cli.errors import EmptyInput, Missing, MlopsError
-from mlops_cli.metrics.base import Certified
+import msgspec
+
+from mlops_cli.errors import EmptyInput, Missing, MlopsError, Usage
+from mlops_cli.metrics.base import Certified, text_of
+from mlops_cli.runtime import signature as signatures
+from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import memo, references, tables, train_leaks
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given
@@ -26,6 +30,19 @@ class Rows:
     table: Table
     split: Artefact | None = None
     part: str = ""
+
+
+def signature(model: Artefact, positive: str | None = None) -> Signature:
+    """What a model takes and answers; its metrics are about the class `positive` when one is named (Usage)."""
+    found = signatures.decode(model.read(signatures.FILE))
+    if positive is None:
+        return found
+    if found.task != "binary" or not found.classes:
+        raise Usage(f"--positive needs two classes, but predicting {found.target} is a {found.task}", "leave it out")
+    label = next((label for label in found.classes if text_of(label) == positive), None)
+    if label is None:
+        raise Usage(f"--positive {positive}: no such class", f"there is {', '.join(map(text_of, found.classes))}")
+    return msgspec.structs.replace(found, positive=label)
 
 
 def find(ctx: Context, model: Artefact, given: Given | None) -> Rows:

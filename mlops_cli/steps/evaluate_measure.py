@@ -10,6 +10,7 @@ from mlops_cli.metrics import classification, confusion, regression, slices
 from mlops_cli.metrics.base import Confusion, Measurements, Metric, Subject
 from mlops_cli.metrics.intervals import Ints, generator
 from mlops_cli.runtime.signature import Signature
+from mlops_cli.steps import evaluate_fairness
 from mlops_cli.steps.evaluate_rows import Answers
 
 _SLICE_CELLS = 256  # coarser than for all rows: there may be fifty levels
@@ -31,6 +32,7 @@ def measure(
             each.column,
             lambda part: _metrics(answers, signature, part, seed, cells=_SLICE_CELLS),
         )
+        metrics += evaluate_fairness.measure(answers, signature, each, seed)
     return Measurements(
         task=signature.task,
         target=signature.target,

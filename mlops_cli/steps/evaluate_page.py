@@ -11,7 +11,7 @@ from mlops_cli.metrics import shapes, wording
 from mlops_cli.metrics.base import CLASS, Measurements, Metric, text_of
 from mlops_cli.reports import html
 from mlops_cli.reports.html import Bar, Card, Cards, Cell, Columns, Figure, Matrix, Measure, Page, Section, Table, Text
-from mlops_cli.steps import evaluate_figures
+from mlops_cli.steps import evaluate_fairness, evaluate_figures
 from mlops_cli.steps.evaluate_measure import counts
 from mlops_cli.steps.evaluate_rows import Answers
 
@@ -69,6 +69,7 @@ def _sections(measured: Measurements, answers: Answers, overall: dict[str, Metri
         *more.pictures,
         *more.slices,
         *(_slices(measured, overall, each.column, each.levels) for each in answers.slices),
+        *(evaluate_fairness.section(measured, each) for each in answers.slices),
         *worth,
         *more.last,
         _everything(overall),

@@ -11,6 +11,7 @@ from mlops_cli.errors import Inconclusive, Missing, Usage
 from mlops_cli.metrics import gate, wording
 from mlops_cli.metrics.base import Measurements, Metric, Subject
 from mlops_cli.metrics.gate import Gate
+from mlops_cli.steps import policy
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.environment import actor
 from mlops_cli.steps.memo import Outcome, Verdict
@@ -25,7 +26,7 @@ class Options(msgspec.Struct, frozen=True):
     """Which alias, by which gates, and why. `rollback` goes back to the version that the alias named before.
 
     `accept_leaks` is the reason why metrics count that were measured on the test part of a split without a clean
-    certificate.
+    certificate. `policy` is a file of gates with owner, severity and reason.
     """
 
     alias: str
@@ -35,6 +36,7 @@ class Options(msgspec.Struct, frozen=True):
     why: str = ""
     dry_run: bool = False
     accept_leaks: str = ""
+    policy: str | None = None
 
 
 class _Evidence(msgspec.Struct, frozen=True):
@@ -68,7 +70,8 @@ def run(ctx: Context, ref: str, options: Options) -> Outcome:
     store = registry.locate(ctx.registry)
     if options.rollback and which:
         raise Usage(f"--rollback chooses the version itself, {ref} names another", f"mlops promote {name} --rollback")
-    gates = [gate.parse(text) for text in options.require]
+    asked = policy.load(options.policy, "promote")
+    gates = [*map(gate.parse, options.require), *(asked.gates if asked else ())]
     version = None if options.rollback else store.resolve(name, which)
     decided: list[tuple[Verdict, int]] = []
 
@@ -84,6 +87,8 @@ def run(ctx: Context, ref: str, options: Options) -> Outcome:
         if verdict.exit or options.dry_run:
             raise _Refused(verdict)
         record = {"judgements": msgspec.to_builtins(verdict.details), "evidence": evidence}
+        if asked:
+            record["policy"] = asked.record
         if options.accept_leaks:
             record["accepted_leaks"] = options.accept_leaks
         return target, options.why or ("rollback" if options.rollback else ""), record
@@ -159,6 +164,9 @@ def _judge(
         behind = _evaluation(store, name, current.version, measured.data)
         if behind is None:
             raise Inconclusive(f"the champion {name}@{current.version} has no evaluation", "register one for it")
+        if behind.measured.positive != measured.positive:
+            about = f"{measured.positive!r}, that of the champion about {behind.measured.positive!r}"
+            raise Inconclusive(f"the evaluation is about {about}", "evaluate both with the same --positive")
         champion = behind.measured.metrics
         if measured.data and measured.data.id:
             from mlops_cli.steps import evaluate_pair  # not above: it reads tables, and most promotions need none

@@ -98,12 +98,26 @@ def _decisions(story: Story) -> Section:
         return Section("Decisions", [], "No alias has named this version.")
     rows: list[list[Cell]] = [[one.alias, one.since, _until(one), one.by, Text(_why(one))] for one in story.held]
     blocks: list[Block] = [Table(["alias", "since", "until", "by", "why"], rows)]
-    gates = [
-        _gate(one, gate) for one in story.held for gate in one.verdict.get("judgements") or [] if isinstance(gate, dict)
-    ]
+    judged = report_story.judgements(story)
+    asked = any(gate.get("severity") for _, gate in judged)
+    gates = [_gate(one, gate, asked) for one, gate in judged]
     if gates:
-        blocks.append(Table(["alias", "since", "gate", "answer", "measured", "reason"], gates))
-    return Section("Decisions", blocks, "" if gates else "No gates were asked when an alias was moved to it.")
+        more = ["severity", "owner", "asked because"] if asked else []
+        blocks.append(Table(["alias", "since", "gate", "answer", "measured", "reason", *more], gates))
+    return Section(
+        "Decisions", blocks, _policies(story) if gates else "No gates were asked when an alias was moved to it."
+    )
+
+
+def _policies(story: Story) -> str:
+    """Which policy each move was judged by."""
+    told = []
+    for one in story.held:
+        policy = one.verdict.get("policy")
+        if isinstance(policy, dict):
+            owner = f" of {policy['owner']}" if policy.get("owner") else ""
+            told.append(f"{one.alias} since {one.since}: by the policy{owner} with the digest {policy.get('digest')}.")
+    return " ".join(told)
 
 
 def _why(held: Held) -> str:
@@ -112,13 +126,17 @@ def _why(held: Held) -> str:
     return "; ".join(filter(None, [held.why, accepted and f"leaks accepted: {accepted}"])) or "–"
 
 
-def _gate(held: Held, gate: dict[str, Any]) -> list[Cell]:
+def _gate(held: Held, gate: dict[str, Any], asked: bool) -> list[Cell]:
     """One gate of a promotion, as its record has it."""
     value, low, high = (gate.get(end) for end in ("value", "low", "high"))
     interval = f"[{low:.4g}, {high:.4g}]" if isinstance(low, float) and isinstance(high, float) else ""
     measured = Measure(f"{value:.4g}", interval) if isinstance(value, int | float) else None
     reason = Text(str(gate.get("reason") or ""))
-    return [held.alias, held.since, str(gate.get("gate")), str(gate.get("answer")), measured, reason]
+    cells: list[Cell] = [held.alias, held.since, str(gate.get("gate")), str(gate.get("answer")), measured, reason]
+    if asked:
+        texts = str(gate.get("owner") or "nobody"), str(gate.get("why") or "")
+        cells += [str(gate.get("severity") or "block"), *map(Text, texts)]
+    return cells
 
 
 def _until(held: Held) -> str:

@@ -124,6 +124,11 @@ def _measured(item: Artefact) -> Measurements | None:
     return found if found.metrics else None
 
 
+def judgements(story: Story) -> list[tuple[Held, dict[str, Any]]]:
+    """Every gate that was judged when an alias was moved to the version, as its record has it."""
+    return [(one, gate) for one in story.held for gate in one.verdict.get("judgements") or [] if isinstance(gate, dict)]
+
+
 def raw_inputs(story: Story) -> list[dict[str, str]]:
     """Where the lineage ends: what was read that no command of ours had made, each once, in order."""
     inputs = [*msgspec.to_builtins(story.model.inputs), *(one for m in story.lineage for one in m.get("inputs", []))]

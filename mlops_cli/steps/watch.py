@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mlops_cli.metrics import gate
+from mlops_cli.metrics.gate import Gate
 from mlops_cli.steps import (
+    policy,
     watch_alerts,
     watch_log,
     watch_look,
@@ -32,7 +34,8 @@ from mlops_cli.steps.watch_tell import Ways
 @dataclass(frozen=True)
 class Options:
     """What to look at and how to judge it: `reference` is a table or model to compare with instead of the model's own
-    profile; `window` like 7d; `notify` are addresses to tell; `exec` is not run again within `cooldown`, like 6h."""
+    profile; `window` like 7d; `notify` are addresses to tell; `exec` is not run again within `cooldown`, like 6h;
+    `policy` is a file of gates, each of which is an alert turned round."""
 
     sources: Sources
     reference: str | None = None
@@ -43,6 +46,7 @@ class Options:
     cooldown: str | None = None
     prom: str | None = None
     dry_run: bool = False
+    policy: str | None = None
 
 
 def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome:
@@ -51,7 +55,7 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     Exit 1 when an alert holds, 3 when one is inconclusive or the window has no rows. Errors: Usage, Missing,
     InputUnusable and its kin, Busy when another run holds the series, MissingExtra, Outside when telling failed.
     """
-    gates = [gate.parse(text) for text in options.alerts]
+    gates = _alerts(options)
     span = watch_log.window(options.window, datetime.now(UTC))
     ways = _ways(options)
     subject = watch_subject.subject(ctx, given)
@@ -80,6 +84,15 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     watch_tell.check(entry, path)
     verdict = Verdict(entry.exit, tuple(lines), judgements)
     return Outcome(shown(series if options.dry_run else path), verdict=verdict, measured=watch_series.described(entry))
+
+
+def _alerts(options: Options) -> list[Gate]:
+    """The alerts that are named, and the gates of a policy turned round; what is in both is asked once, as named."""
+    asked = policy.load(options.policy, "watch")
+    named = [gate.parse(text) for text in options.alerts]
+    known = {gate.turned(gate.turned(one)).text for one in named}
+    turned = {one.text: one for one in map(gate.turned, asked.gates if asked else ()) if one.text not in known}
+    return [*named, *turned.values()]
 
 
 def _ways(options: Options) -> Ways:

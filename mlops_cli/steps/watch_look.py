@@ -15,6 +15,7 @@ from mlops_cli.steps import (
     watch_by,
     watch_columns,
     watch_drift,
+    watch_fairness,
     watch_join,
     watch_log,
     watch_measure,
@@ -84,11 +85,13 @@ def look(
             log, quarters = watch_telemetry.quarters(log, stream, signature)
         everything = [*cuts, *quarters.cuts]
         with _joined(ctx, sources, log, subject, everything) as joined:
-            performance, useless = watch_measure.performance(signature, joined, log.rows, everything)
+            performance, useless = watch_measure.performance(subject.judged, joined, log.rows, everything)
+        selected = watch_fairness.measure(log, cuts, subject.judged)
         metrics = [
             Metric("rows", float(log.rows), None, None, max(1, log.rows)),
             *_arrived(joined),
-            *performance,
+            *watch_fairness.without(performance, selected),
+            *selected,
             *watch_measure.operation(whole, signature, subject.features),
             *watch_rules.measure(whole, rules, gates),
             *watch_drift.measure(whole, reference, signature, tests),
@@ -101,6 +104,7 @@ def look(
         metrics += watch_telemetry.measure(stream, span.until, tests, each)
     columns = {*by, *others, *(stream.names.values() if stream else ())}
     metrics += watch_by.missing(gates, metrics, columns)
+    metrics += watch_fairness.missing(gates, metrics, by)
     telemetry = watch_telemetry.described(stream, quarters, metrics) if stream else None
     notes = [*_notes(subject, span, reference, log, joined, useless), *_told(telemetry)]
 
@@ -164,7 +168,20 @@ def _why(
     if of.metric in extensions.DRIFT:
         return "no profile to compare with" if reference is None or of.column == watch_drift.PREDICTION else ""
     if of.metric.startswith(
-        (watch_rules.NAME, "null_share", "unseen_share", "latency_", "mean", "min", "max", "psi_", "ks_", "silent")
+        (
+            watch_rules.NAME,
+            "null_share",
+            "unseen_share",
+            "latency_",
+            "mean",
+            "min",
+            "max",
+            "psi_",
+            "ks_",
+            "silent",
+            "selection_rate",
+            "demographic_parity",
+        )
     ):
         return ""
     if joined is None:

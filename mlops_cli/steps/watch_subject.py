@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from mlops_cli.drift.base import Profile
 from mlops_cli.errors import SchemaMismatch, Usage
-from mlops_cli.metrics.base import Measurements, Metric
+from mlops_cli.metrics.base import Label, Measurements, Metric
 from mlops_cli.runtime import features as preparation
 from mlops_cli.runtime import rules
 from mlops_cli.runtime import signature as signatures
@@ -27,7 +29,10 @@ FOLDER = "watch"
 
 @dataclass(frozen=True)
 class Subject:
-    """The model that is watched. `evaluated` are the metrics of its newest evaluation in the registry, if any."""
+    """The model that is watched. `evaluated` are the metrics of its newest evaluation in the registry, if any.
+
+    `judged` is its signature with the positive class of that evaluation, so that a gate means the same in both.
+    """
 
     found: Resolved
     signature: Signature
@@ -35,6 +40,14 @@ class Subject:
     profile: Profile | None
     evaluated: list[Metric] | None
     rules: list[Rule] | None = None
+    positive: Label | None = None
+
+    @property
+    def judged(self) -> Signature:
+        """The signature that metrics are measured by."""
+        if self.positive is None or self.positive not in (self.signature.classes or ()):
+            return self.signature
+        return msgspec.structs.replace(self.signature, positive=self.positive)
 
     @property
     def name(self) -> str:
@@ -50,14 +63,15 @@ class Subject:
 def subject(ctx: Context, given: Given) -> Subject:
     """The model that `given` means. Errors: those of `references.resolve`, Corrupt, Integrity."""
     found = references.resolve(ctx, given, "model")
-    model = found.artefact
+    model, evaluated = found.artefact, _evaluated(ctx, found)
     return Subject(
         found,
         signatures.decode(model.read(signatures.FILE)),
         preparation.decode(model.read(preparation.FILE)) if model.has(preparation.FILE) else None,
         model.json(PROFILE, Profile) if model.has(PROFILE) else None,
-        _evaluated(ctx, found),
+        evaluated.metrics if evaluated else None,
         rules.decode(model.read(rules.FILE)).rules if model.has(rules.FILE) else None,
+        evaluated.positive if evaluated else None,
     )
 
 
@@ -97,12 +111,12 @@ def series(ctx: Context, of: Subject) -> Path:
     return Path(registry.locate(ctx.registry).bucket.url).parent / FOLDER / f"{found.name}@{which}"
 
 
-def _evaluated(ctx: Context, found: Resolved) -> list[Metric] | None:
-    """The metrics of the newest evaluation among a version's evidence."""
+def _evaluated(ctx: Context, found: Resolved) -> Measurements | None:
+    """The newest evaluation among a version's evidence."""
     if found.name is None or found.version is None:
         return None
     store = registry.locate(ctx.registry)
     evaluations = [item for item in store.evidence(found.name, found.version) if item.kind == "evaluation"]
     if not evaluations:
         return None
-    return store.object(evaluations[-1].object).json("metrics.json", Measurements).metrics
+    return store.object(evaluations[-1].object).json("metrics.json", Measurements)

@@ -37,7 +37,7 @@ def plan(ways: Ways, entry: Entry, told: Sequence[Alert], place: Path) -> list[s
         message = _message(address, ways, entry, told, place)
         if message:
             found += [f"would tell {address.name}: {message.subject}", *message.body.splitlines()]
-    if ways.command and any(EXEC not in one.done for one in told):
+    if ways.command and _due(told):
         found.append(f"would run {redact(ways.command)}")
     return found
 
@@ -61,8 +61,10 @@ def tell(note: Callable[[str], None], ways: Ways, entry: Entry, told: Sequence[A
     gone = {one.to for one in sent if one.sent}
     executed = {EXEC} if isinstance(ran, Ran) and ran.exit == 0 else set()
     alerts = watch_alerts.settled(
-        entry.alerts, told, [*names, *([EXEC] if ways.command else [])], gone | executed, entry.at
+        entry.alerts, blocking(told), [*names, *([EXEC] if ways.command else [])], gone | executed, entry.at
     )
+    warned = [one for one in told if one not in blocking(told)]
+    alerts = watch_alerts.settled(alerts, warned, names, gone, entry.at)
     alerts = watch_alerts.settled(alerts, ended, names, gone, entry.at)
     return msgspec.structs.replace(
         entry,
@@ -83,18 +85,29 @@ def check(entry: Entry, place: Path) -> None:
         raise Outside("; ".join(failed), f"{shown(place)} has what was measured; the next run tells it again")
 
 
+def blocking(alerts: Sequence[Alert]) -> list[Alert]:
+    """Those that are more than a warning of a policy: the command is run for them."""
+    return [one for one in alerts if one.judgement.severity != "warn"]
+
+
+def _due(told: Sequence[Alert]) -> list[Alert]:
+    """The alerts that the command is to be run for."""
+    return [one for one in blocking(told) if EXEC not in one.done]
+
+
 def _message(address: Address, ways: Ways, entry: Entry, told: Sequence[Alert], place: Path) -> Message | None:
     """What one address has not been told yet."""
     held = [one for one in told if address.name not in one.done]
     over = [one for one in watch_alerts.ended(entry.alerts) if address.name not in one.done]
-    return watch_words.message(entry, held, over, shown(place), ways.command) if held or over else None
+    command = ways.command if blocking(held) or not held else None
+    return watch_words.message(entry, held, over, shown(place), command) if held or over else None
 
 
 def _run(
     note: Callable[[str], None], ways: Ways, entry: Entry, told: Sequence[Alert], place: Path
 ) -> Ran | Waiting | None:
     """Run the command when there is something that it has not been run for."""
-    due = [one for one in told if EXEC not in one.done]
+    due = _due(told)
     if not due or not ways.command:
         return None
     alert: dict[str, Any] = {

@@ -21,14 +21,17 @@ def lines(entry: Entry, told: Sequence[Alert]) -> list[str]:
         known = judged.answer == "fail" and judged.gate not in names and one.told
         again = f", told already at {one.told}" if known else ""
         firing = ", still firing" if judged.answer == "inconclusive" and one.firing else ""
-        found.append(f"{_WORDS[judged.answer]}: {judged.gate} ({_measured(judged)}{judged.reason}{again}{firing})")
+        word = "warning" if judged.answer == "fail" and judged.severity == "warn" else _WORDS[judged.answer]
+        asked = f"; {', '.join(_asked(judged))}" if judged.answer != "pass" and _asked(judged) else ""
+        found.append(f"{word}: {judged.gate} ({_measured(judged)}{judged.reason}{again}{firing}{asked})")
     return found
 
 
 def message(entry: Entry, told: Sequence[Alert], ended: Sequence[Alert], place: str, command: str | None) -> Message:
     """The message about alerts that hold and alerts that hold no more; `place` is where the series entry will be."""
     held, over = ([one.judgement.gate for one in some] for some in (told, ended))
-    what = f"ALERT {_several(held)}" if held else f"cleared: {_several(over)}"
+    word = "warning" if all(one.judgement.severity == "warn" for one in told) else "ALERT"
+    what = f"{word} {_several(held)}" if held else f"cleared: {_several(over)}"
     version = "" if entry.version is None else f"@{entry.version}"
     body = [
         f"Model {entry.model}, version {entry.version or '(not registered)'}"
@@ -47,10 +50,16 @@ def _held(one: Alert) -> list[str]:
     """An alert that holds."""
     again = f" It was told before, at {one.told}, and still holds." if one.told else ""
     return [
-        f"ALERT: {one.judgement.gate}",
+        f"{'Warning' if one.judgement.severity == 'warn' else 'ALERT'}: {one.judgement.gate}",
         f"  measured {_value(one.judgement)}, the bound is {_number(one.judgement.bound)}",
         f"  since {one.since}.{again}",
+        *(f"  {line}" for line in _asked(one.judgement)),
     ]
+
+
+def _asked(judged: Judgement) -> list[str]:
+    """Who answers for a gate of a policy, and why it is asked."""
+    return [f"{what}: {said}" for what, said in (("owner", judged.owner), ("reason", judged.why)) if said]
 
 
 def _over(one: Alert) -> list[str]:

@@ -43,7 +43,7 @@ def answer(text, **more):
     ],
 )
 def test_grammar(text, parts):
-    assert msgspec.structs.astuple(gate.parse(text)) == (*parts, text.strip())
+    assert msgspec.structs.astuple(gate.parse(text))[:8] == (*parts, text.strip())
 
 
 @pytest.mark.parametrize(
