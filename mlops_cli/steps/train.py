@@ -18,7 +18,17 @@ from mlops_cli.models import target as targets
 from mlops_cli.models.base import Family, Fit, Tables, Trainer
 from mlops_cli.models.target import Target
 from mlops_cli.runtime.signature import Task
-from mlops_cli.steps import batches, memo, processors, search, tables, train_data, train_leaks, train_payload
+from mlops_cli.steps import (
+    batches,
+    memo,
+    processors,
+    search,
+    tables,
+    train_data,
+    train_decide,
+    train_leaks,
+    train_payload,
+)
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output
 from mlops_cli.steps.references import Given
@@ -84,6 +94,7 @@ class _Asked:
     settings: dict[str, Any]
     plan: search.Plan | None
     task: Task | None
+    deciding: train_decide.Asked
     written: dict[str, Any] = field(default_factory=dict)
 
 
@@ -157,8 +168,10 @@ def _read(options: Options, named: str) -> _Asked:
         "trials": tuning.trials,
         "metric": tuning.metric,
     }
+    deciding = train_decide.read(options.deciding)
+    written |= deciding.written
     task = targets.task_named(options.task) if options.task else None
-    return _Asked(family, settings, plan, task, {name: value for name, value in written.items() if value})
+    return _Asked(family, settings, plan, task, deciding, {name: value for name, value in written.items() if value})
 
 
 def _assignments(texts: Sequence[str]) -> dict[str, str]:
@@ -185,6 +198,7 @@ def _build(
     target = targets.infer(parts.all, options.target, asked.task, options.positive)
     parts = train_data.sound(parts, target)
     rows = train_data.counted(parts, target)
+    train_decide.check(asked.deciding, target, rows)
     offered = asked.family.metrics(target.task)
     metric = _metric(offered, options.tuning.metric, target)
     name = source.train.name
@@ -194,14 +208,16 @@ def _build(
     if asked.plan is not None:
         found = _search(ctx, trainer, asked, metric, offered[metric], options.tuning)
     fit = _fit(ctx, trainer, asked.settings, found, has_valid=rows.valid is not None)
-    predictor = trainer.predictor(fit, processors.count())
-    files = trainer.files(fit) | train_payload.files(rows, target, predictor, source, options.seed)
+    decided = train_decide.decide(asked.deciding, trainer.predictor(fit, processors.count()), rows, target, name)
+    predictor = decided.predictor
+    files = trainer.files(fit) | decided.files
+    files |= train_payload.files(rows, target, predictor, source, options.seed, decided.honest)
     files[train_leaks.FILE] = train_leaks.find(rows, target, predictor.signature, source, payload.parent / "leaks")
     if found is not None:
         files["trials.json"] = msgspec.json.format(msgspec.json.encode(found.trials), indent=1) + b"\n"
     for file, data in files.items():
         (payload / file).write_bytes(data)
-    told = [rows.note, parts.note, *trainer.notes, _searched(found), _told(target, fit, metric)]
+    told = [rows.note, parts.note, *trainer.notes, _searched(found), _told(target, fit, metric), *decided.notes]
     params = asked.written | {"task": target.task, "rounds": fit.rounds}
     if source.train.commands:
         params["stream"] = source.train.commands
