@@ -13,14 +13,17 @@ from msgspec import UNSET
 
 from mlops_cli.errors import Missing, Usage
 from mlops_cli.metrics import gate, wording
-from mlops_cli.metrics.base import CLASS, Certified, Measurements
+from mlops_cli.metrics.base import CLASS, Certified, Measurements, comparable
 from mlops_cli.metrics.gate import Gate, Judgement
 from mlops_cli.reports import charts
 from mlops_cli.reports.html import Section
 from mlops_cli.runtime import signature as signatures
+from mlops_cli.runtime.costs import Costs
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import (
     batches,
+    costs,
+    evaluate_cost,
     evaluate_data,
     evaluate_measure,
     evaluate_page,
@@ -87,7 +90,12 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     if CLASS in options.by:
         raise Usage(f"--by {CLASS}: {CLASS!r} means the classes in gates", "rename the column with mlops ingest --sql")
     model = references.resolve(ctx, given, "model")
-    pictures = batches.image_column(signatures.decode(model.artefact.read(signatures.FILE))) is not None
+    signature = signatures.decode(model.artefact.read(signatures.FILE))
+    pictures = batches.image_column(signature) is not None
+    stated = None if options.cost is None else costs.read(options.cost)
+    priced = evaluate_cost.found(stated, model.artefact, signature)
+    if priced is None and any(one.metric in ("cost", "cost_total") for one in gates):
+        raise Usage("a gate is about cost, and nobody says what errors cost", "--cost FILE, here or when training")
     if options.explain and not pictures:
         raise Usage("evaluate --explain is for models of images", "of tables: mlops predict MODEL DATA --explain")
     found = evaluate_data.find(ctx, model.artefact, options.data)
@@ -96,8 +104,8 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
         rows = replace(found, table=table)
         certified = evaluate_data.certified(ctx, model.artefact, rows)
         evaluate_data.tell(ctx, rows, certified)
-        champion = _champion(ctx, rows, gates, options)
-        job = _job(ctx, model, table, options, gates, champion, certified)
+        champion = _champion(ctx, rows, gates, options, priced)
+        job = _job(ctx, model, table, options, gates, champion, certified, priced)
         return memo.perform(ctx, job, output)
 
 
@@ -109,13 +117,14 @@ def _job(
     gates: Sequence[Gate],
     champion: Artefact | None,
     certified: Certified | None,
+    priced: Costs | None,
 ) -> Job:
     """Measuring one model on one table, and judging what was measured."""
-    asked = [list(options.by), options.seed, options.explain, certified]
+    asked = [list(options.by), options.seed, options.explain, certified, priced]
     key = None if table.key is None else [model.artefact.id, table.key, *asked]
 
     def build(payload: Path, _: Path) -> Contents:
-        return _build(ctx, model, table, options, payload, certified)
+        return _build(ctx, model, table, options, payload, certified, priced)
 
     def judge(made: Artefact) -> Verdict:
         return _judge(made, gates, champion, options)
@@ -124,7 +133,13 @@ def _job(
 
 
 def _build(
-    ctx: Context, model: Resolved, table: Table, options: Options, payload: Path, certified: Certified | None
+    ctx: Context,
+    model: Resolved,
+    table: Table,
+    options: Options,
+    payload: Path,
+    certified: Certified | None,
+    priced: Costs | None,
 ) -> Contents:
     """Predict, measure, write the three files."""
     charts.engine()
@@ -132,6 +147,8 @@ def _build(
     answers = evaluate_rows.collect(ctx, model.artefact.path, table, signature, options.by)
     data = table.inputs[0].id or None
     measured = evaluate_measure.measure(answers, signature, seed=options.seed, model=model.artefact.id, data=data)
+    measured = evaluate_cost.told(measured, evaluate_cost.decided(model.artefact, signature))
+    measured = evaluate_cost.added(measured, answers, priced, options.seed)
     if certified is not None:
         measured = msgspec.structs.replace(measured, certificate=certified)
     (payload / METRICS).write_bytes(msgspec.json.format(msgspec.json.encode(measured), indent=1) + b"\n")
@@ -162,7 +179,9 @@ def _pictures(
     return evaluate_pictures.sections(ctx, model.artefact.path, table, signature, answers, explained=explained)
 
 
-def _champion(ctx: Context, rows: Rows, gates: Sequence[Gate], options: Options) -> Artefact | None:
+def _champion(
+    ctx: Context, rows: Rows, gates: Sequence[Gate], options: Options, priced: Costs | None
+) -> Artefact | None:
     """The champion's evaluation on the same rows; None when the alias that was named does not exist yet."""
     if options.against is None or not any(one.champion for one in gates):
         return None
@@ -175,7 +194,7 @@ def _champion(ctx: Context, rows: Rows, gates: Sequence[Gate], options: Options)
         return None
     plain = replace(options, explain=False)
     certified = evaluate_data.certified(ctx, found.artefact, rows)
-    outcome = memo.perform(ctx, _job(ctx, found, rows.table, plain, (), None, certified), Output())
+    outcome = memo.perform(ctx, _job(ctx, found, rows.table, plain, (), None, certified, priced), Output())
     return outcome.artefact
 
 
@@ -192,10 +211,10 @@ def _judge(made: Artefact, gates: Sequence[Gate], champion: Artefact | None, opt
     overall = {metric.name: metric for metric in measured.metrics if metric.column is None}
     lines = [
         f"{name} {wording.value(overall[name])} {wording.interval(overall[name])}".rstrip()
-        for name in evaluate_page.HEADLINES[measured.task]
+        for name in evaluate_page.headlines(measured.task)
         if name in overall
     ]
-    known = champion.json(METRICS, Measurements).metrics if champion else None
+    known = comparable(champion.json(METRICS, Measurements), measured) if champion else None
     paired = evaluate_pair.differences(made, champion, options.seed) if champion else []
     judgements = [
         gate.judge(one, measured.metrics, champion=known, paired=paired, point=options.point, target=measured.target)

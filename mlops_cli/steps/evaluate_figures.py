@@ -9,6 +9,7 @@ from mlops_cli.metrics.base import Measurements, Metric
 from mlops_cli.metrics.intervals import Floats
 from mlops_cli.reports import charts
 from mlops_cli.reports.html import Cell, Columns, Figure, Section, Table
+from mlops_cli.steps import evaluate_cost
 from mlops_cli.steps.evaluate_rows import Answers
 
 
@@ -21,12 +22,12 @@ def scores(answers: Answers, measured: Measurements) -> tuple[Figure, list[Secti
         return None
     score = np.ascontiguousarray(answers.proba[:, index])
     false, true, precision = ranking.curve(ranking.ranking(score, truth))
-    known = shapes.calibration(score, truth)
+    known, cut = shapes.calibration(score, truth), evaluate_cost.threshold(measured)
     at, edges = np.linspace(0.0, 1.0, 101), np.linspace(0.0, 1.0, 41)
     name, other = (f"{measured.target}={answers.levels[place]}" for place in (index, 1 - index))
     half = shapes.shares(score[truth]), shapes.shares(score[~truth])
     decision = Figure(
-        charts.thresholds(_list(at), *shapes.rates(score, truth, at), 0.5), "Another threshold",
+        charts.thresholds(_list(at), *shapes.rates(score, truth, at), cut), "Another threshold",
         "What precision and recall would be with it; the dashed line is the one in use.",
     )  # fmt: skip
     ordered = [
@@ -38,7 +39,7 @@ def scores(answers: Answers, measured: Measurements) -> tuple[Figure, list[Secti
     probable = [
         Figure(charts.calibration(_list(known.predicted), _list(known.observed)), "Calibration",
                f"On the dashed line a probability of 0.3 comes true in 3 of 10 rows.{_error(measured)}"),
-        Figure(charts.scores(_list(edges), _list(half[0]), _list(half[1]), (name, other), 0.5), "Scores by what was so",
+        Figure(charts.scores(_list(edges), _list(half[0]), _list(half[1]), (name, other), cut), "Scores by what was so",
                "The further apart, the better. The dashed line is the threshold."),
     ]  # fmt: skip
     return decision, [Section("Ranking", [Columns(ordered)]), Section("Probabilities", [Columns(probable)])]

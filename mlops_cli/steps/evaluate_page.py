@@ -8,7 +8,7 @@ from mlops_cli.metrics import shapes, wording
 from mlops_cli.metrics.base import CLASS, Measurements, Metric, text_of
 from mlops_cli.reports import html
 from mlops_cli.reports.html import Bar, Card, Cards, Cell, Columns, Figure, Matrix, Measure, Page, Section, Table, Text
-from mlops_cli.steps import evaluate_figures
+from mlops_cli.steps import evaluate_cost, evaluate_figures
 from mlops_cli.steps.evaluate_measure import counts
 from mlops_cli.steps.evaluate_rows import Answers
 
@@ -22,15 +22,21 @@ _SHOWN = 20  # levels of a slice
 _READABLE = 14  # a confusion matrix of more classes is told by its commonest errors
 
 
+def headlines(task: str) -> tuple[str, ...]:
+    """The metrics that are shown first, as far as they are measured: what it costs before all others."""
+    return ("cost", *HEADLINES[task])
+
+
 def render(measured: Measurements, answers: Answers, pictures: Sequence[Section] = ()) -> str:
     """The page as HTML, `pictures` after what was taken for what. MissingExtra without vl-convert."""
     overall = {metric.name: metric for metric in measured.metrics if metric.column is None}
-    cards = [_card(overall[name], measured) for name in HEADLINES[measured.task] if name in overall]
+    cards = [_card(overall[name], measured) for name in headlines(measured.task) if name in overall]
     sections = [Section("", [Cards(cards)])]
     if measured.task == "regression":
         sections += [evaluate_figures.regression(answers, measured.target), *pictures]
     else:
         sections += _classification(measured, answers, pictures)
+    sections += evaluate_cost.sections(measured, answers)
     sections += [_slices(measured, overall, each.column, each.levels) for each in answers.slices]
     sections.append(_everything(overall))
     return html.render(
@@ -53,7 +59,7 @@ def _facts(measured: Measurements, answers: Answers) -> list[tuple[str, str]]:
         facts.append(("Classes", f"{len(measured.classes)}"))
     if answers.dropped:
         facts.append(("Left out, outcome unknown", f"{answers.dropped:,}"))
-    return facts
+    return facts + evaluate_cost.facts(measured)
 
 
 def _foot(measured: Measurements) -> list[str]:
@@ -117,7 +123,7 @@ def _slices(measured: Measurements, overall: dict[str, Metric], column: str, lev
     for metric in measured.metrics:
         if metric.column == column and metric.level in by_level:
             by_level[metric.level][metric.name] = metric
-    names = [name for name in HEADLINES[measured.task][:4] if name in overall]
+    names = [name for name in headlines(measured.task)[:5] if name in overall][:4]
     marks = {name: overall[name].value for name in names}
     text = "The thin line is the value of all rows. Among many levels some are extreme by chance: see the intervals."
     shown = dict(list(by_level.items())[:_SHOWN])

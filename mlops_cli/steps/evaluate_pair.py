@@ -8,7 +8,7 @@ import polars as pl
 from mlops_cli.metrics import paired
 from mlops_cli.metrics.base import Label, Measurements, Metric, text_of
 from mlops_cli.metrics.paired import Answers
-from mlops_cli.steps import tables
+from mlops_cli.steps import evaluate_cost, tables
 from mlops_cli.store.artefact import Artefact
 
 METRICS, PREDICTIONS = "metrics.json", "predictions.parquet"
@@ -30,8 +30,9 @@ def differences(one: Artefact, other: Artefact, seed: int = 0) -> list[Metric]:
         mine, theirs = (pl.read_parquet(each.file(PREDICTIONS)) for each in (one, other))
     if mine.height != theirs.height or not mine["actual"].equals(theirs["actual"], check_dtypes=False):
         return []
+    more = evaluate_cost.difference(first, second, mine, theirs)
     if first.classes is None or second.classes is None:
-        return paired.values(
+        return more + paired.values(
             _numbers(mine["actual"]), _numbers(mine["prediction"]), _numbers(theirs["prediction"]), seed=seed
         )
     labels: list[Label] = [*first.classes, *(label for label in second.classes if label not in first.classes)]
@@ -41,7 +42,7 @@ def differences(one: Artefact, other: Artefact, seed: int = 0) -> list[Metric]:
         return []
     answers, others = _answers(mine, first.classes, labels), _answers(theirs, second.classes, labels)
     levels = [text_of(label) for label in labels]
-    return paired.classes(_codes(mine["actual"], labels), answers, others, levels, positive, seed=seed)
+    return more + paired.classes(_codes(mine["actual"], labels), answers, others, levels, positive, seed=seed)
 
 
 def _answers(rows: pl.DataFrame, classes: list[Label], labels: list[Label]) -> Answers:

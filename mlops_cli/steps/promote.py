@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from mlops_cli.errors import Inconclusive, Missing, Usage
 from mlops_cli.metrics import gate, wording
-from mlops_cli.metrics.base import Measurements, Metric, Subject
+from mlops_cli.metrics.base import Measurements, Metric, Subject, comparable
 from mlops_cli.metrics.gate import Gate
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.environment import actor
@@ -159,7 +159,7 @@ def _judge(
         behind = _evaluation(store, name, current.version, measured.data)
         if behind is None:
             raise Inconclusive(f"the champion {name}@{current.version} has no evaluation", "register one for it")
-        champion = behind.measured.metrics
+        champion = comparable(behind.measured, measured)
         if measured.data and measured.data.id:
             from mlops_cli.steps import evaluate_pair  # not above: it reads tables, and most promotions need none
 

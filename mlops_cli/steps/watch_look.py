@@ -84,7 +84,7 @@ def look(
             log, quarters = watch_telemetry.quarters(log, stream, signature)
         everything = [*cuts, *quarters.cuts]
         with _joined(ctx, sources, log, subject, everything) as joined:
-            performance, useless = watch_measure.performance(signature, joined, log.rows, everything)
+            performance, useless = watch_measure.performance(signature, joined, log.rows, everything, subject.costs)
         metrics = [
             Metric("rows", float(log.rows), None, None, max(1, log.rows)),
             *_arrived(joined),

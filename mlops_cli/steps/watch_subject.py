@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+from msgspec import UNSET
+
 from mlops_cli.drift.base import Profile
 from mlops_cli.errors import SchemaMismatch, Usage
-from mlops_cli.metrics.base import Measurements, Metric
+from mlops_cli.metrics.base import Measurements, Metric, comparable
 from mlops_cli.runtime import features as preparation
 from mlops_cli.runtime import rules
 from mlops_cli.runtime import signature as signatures
+from mlops_cli.runtime.costs import Costs
 from mlops_cli.runtime.features import Features
 from mlops_cli.runtime.rules import Rule
 from mlops_cli.runtime.signature import Signature
+from mlops_cli.steps import costs as pricing
 from mlops_cli.steps import profile, references, tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given, Resolved
@@ -35,6 +40,7 @@ class Subject:
     profile: Profile | None
     evaluated: list[Metric] | None
     rules: list[Rule] | None = None
+    costs: Costs | None = None
 
     @property
     def name(self) -> str:
@@ -51,13 +57,16 @@ def subject(ctx: Context, given: Given) -> Subject:
     """The model that `given` means. Errors: those of `references.resolve`, Corrupt, Integrity."""
     found = references.resolve(ctx, given, "model")
     model = found.artefact
+    signature = signatures.decode(model.read(signatures.FILE))
+    costs = pricing.of_model(model, signature)
     return Subject(
         found,
-        signatures.decode(model.read(signatures.FILE)),
+        signature,
         preparation.decode(model.read(preparation.FILE)) if model.has(preparation.FILE) else None,
         model.json(PROFILE, Profile) if model.has(PROFILE) else None,
-        _evaluated(ctx, found),
+        _evaluated(ctx, found, costs),
         rules.decode(model.read(rules.FILE)).rules if model.has(rules.FILE) else None,
+        costs,
     )
 
 
@@ -97,12 +106,13 @@ def series(ctx: Context, of: Subject) -> Path:
     return Path(registry.locate(ctx.registry).bucket.url).parent / FOLDER / f"{found.name}@{which}"
 
 
-def _evaluated(ctx: Context, found: Resolved) -> list[Metric] | None:
-    """The metrics of the newest evaluation among a version's evidence."""
+def _evaluated(ctx: Context, found: Resolved, costs: Costs | None) -> list[Metric] | None:
+    """The metrics of the newest evaluation among a version's evidence; its cost only by the model's own `costs`."""
     if found.name is None or found.version is None:
         return None
     store = registry.locate(ctx.registry)
     evaluations = [item for item in store.evidence(found.name, found.version) if item.kind == "evaluation"]
     if not evaluations:
         return None
-    return store.object(evaluations[-1].object).json("metrics.json", Measurements).metrics
+    measured = store.object(evaluations[-1].object).json("metrics.json", Measurements)
+    return comparable(measured, msgspec.structs.replace(measured, costs=UNSET if costs is None else costs))
