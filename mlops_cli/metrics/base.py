@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from mlops_cli.runtime.costs import Costs
+
 Label = bool | int | float | str
 
 CLASS = "label"
@@ -66,6 +68,17 @@ class Certified(msgspec.Struct, frozen=True):
         return "the split is not clean: " + "; ".join(self.leaks)
 
 
+class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the model that was measured makes answers of probabilities, where that is not the usual way.
+
+    `chosen` is how the threshold came about (`f1`, `cost`, or the number that was given).
+    """
+
+    calibration: str | None = None
+    threshold: float | None = None
+    chosen: str | None = None
+
+
 class Measurements(msgspec.Struct, frozen=True, kw_only=True):
     """The document `metrics.json` of an evaluation: measurements only, no verdict, no time, no path."""
 
@@ -80,6 +93,18 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True):
     model: Subject | None = None
     data: Subject | None = None
     certificate: Certified | UnsetType = UNSET  # see Certified; none without a split or a doubt
+    decided: Decided | UnsetType = UNSET
+    costs: Costs | UnsetType = UNSET  # what `cost` was measured with
+
+
+def comparable(champion: Measurements, own: Measurements) -> list[Metric]:
+    """The champion's metrics, without a value of the costs where they were measured by another table of costs."""
+    if champion.costs == own.costs:
+        return champion.metrics
+    return [
+        msgspec.structs.replace(one, value=None, low=None, high=None) if one.name in ("cost", "cost_total") else one
+        for one in champion.metrics
+    ]
 
 
 def metric(

@@ -28,6 +28,8 @@ MEANINGS = {
     "r2": "share of the target's variance that is explained: 0 is what its mean would reach",
     "mape": "mean absolute error as a share of the actual value; undefined when one of them is 0",
     "bias": "mean of predicted minus actual, in the target's unit: 0 is best",
+    "cost": "what a row costs on average, by the stated costs of errors: lower is better, below 0 is a gain",
+    "cost_total": "what all rows cost together",
     "rows": "rows that were measured",
     **{
         f"worst_slice_{name}": "of the slice that is most surely worse than the rest; of all rows where none is"
@@ -49,6 +51,8 @@ TITLES = {
     "brier": "Brier score",
     "ece": "Expected calibration error",
     "f1": "F1",
+    "cost": "Cost per row",
+    "cost_total": "Cost of all rows",
     "mcc": "MCC",
     "rmse": "RMSE",
     "mae": "MAE",

@@ -110,6 +110,16 @@ def thresholds(at: Numbers, precision: Sequence[float | None], recall: Numbers, 
     )
 
 
+def cost(at: Numbers, spent: Numbers, threshold: float, title: str) -> str:
+    """What a row costs against the threshold."""
+    rows = [{"x": x, "y": y} for x, y in zip(at, spent, strict=True)]
+    y = {"y": {"field": "y", "type": "quantitative", "title": title, "axis": {"tickCount": 5}}}
+    return draw(
+        layer(rows, marks("line", FIRST, strokeWidth=2.2), _share("x", "threshold"), y),
+        layer([{"x": threshold}], marks("rule", INK, strokeDash=[4, 4]), _share("x", "threshold")),
+    )
+
+
 def histogram(edges: Numbers, counts: Numbers, title: str, mark: float | None = None) -> str:
     """A histogram, with a dashed line at `mark`."""
     rows = [{"from": low, "to": high, "n": n} for low, high, n in zip(edges, edges[1:], counts, strict=False)]

@@ -78,6 +78,7 @@ def load(directory: Path, threads: int = 1) -> Predictor:
     `threads` is how many a batch may use; one row always takes one. Raises Missing, WrongKind, Corrupt or
     Integrity.
     """
+    from mlops_cli.runtime import decision
     from mlops_cli.store.artefact import open_artefact
 
     model = open_artefact(directory, ("model",))
@@ -86,7 +87,8 @@ def load(directory: Path, threads: int = 1) -> Predictor:
     if loader is None:
         known = ", ".join(sorted(_LOADERS))
         raise Corrupt(f"{directory}: model family {signature.family!r} is not one of {known}")
-    return loader(model.read, signature, threads)
+    found = decision.read(model.read, model.has, signature)
+    return decision.around(loader(model.read, signature, threads), found)
 
 
 def _lightgbm(read: Callable[[str], bytes], signature: Signature, threads: int) -> Predictor:

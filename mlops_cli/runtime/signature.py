@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from mlops_cli.errors import Corrupt, Missing
 
-FORMAT = 1
+FORMAT = 2
+"""2 is what a model has whose answers are decided by `decision.json`: readers of 1 must not answer by it alone."""
 FILE = "signature.json"
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -31,7 +33,8 @@ class Signature(msgspec.Struct, frozen=True):
     `classes` are the target's values in sort order (None for regression), and the order of `proba`;
     `positive` is one of them when the task is binary. `context` are columns that may come with a row (camera, time),
     are logged, and never reach the model. `measured` is what is read off an image and its answer
-    (`Prediction.measured`) and logged in the place of its bytes.
+    (`Prediction.measured`) and logged in the place of its bytes. `decides` says that `decision.json` changes the
+    answers: its format is 2.
     """
 
     family: str
@@ -40,9 +43,10 @@ class Signature(msgspec.Struct, frozen=True):
     columns: list[InputColumn]
     classes: list[Label] | None = None
     positive: Label | None = None
-    format: int = FORMAT
+    format: int = 1
     context: list[InputColumn] = []
     measured: list[InputColumn] = []
+    decides: bool | UnsetType = UNSET
 
     @property
     def names(self) -> list[str]:
@@ -96,6 +100,8 @@ def _problem(signature: Signature) -> str:
     """What contradicts itself in a decoded signature, or nothing."""
     if signature.format > FORMAT:
         return f"format {signature.format} is newer than this mlops ({FORMAT})"
+    if signature.decides and signature.format < FORMAT:
+        return f"it says that answers are decided, which format {signature.format} cannot"
     names = [column.name for column in (*signature.columns, *signature.context, *signature.measured)]
     if len(set(names)) != len(names):
         return "a column is listed twice"

@@ -13,20 +13,17 @@ from msgspec import UNSET
 
 from mlops_cli.errors import Missing, Usage
 from mlops_cli.metrics import gate, wording
-from mlops_cli.metrics.base import CLASS, Certified, Measurements
+from mlops_cli.metrics.base import CLASS, Measurements, comparable
 from mlops_cli.metrics.gate import Gate, Judgement
-from mlops_cli.reports import charts
-from mlops_cli.reports.html import Section
-from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import (
     batches,
+    costs,
+    evaluate_build,
     evaluate_compare,
+    evaluate_cost,
     evaluate_data,
-    evaluate_fairness,
     evaluate_groups,
-    evaluate_measure,
     evaluate_page,
-    evaluate_rows,
     evaluate_slices,
     memo,
     policy,
@@ -34,17 +31,16 @@ from mlops_cli.steps import (
     tables,
 )
 from mlops_cli.steps.context import Context
+from mlops_cli.steps.evaluate_build import METRICS, PAGE, PREDICTIONS, Work
 from mlops_cli.steps.evaluate_compare import Comparison
 from mlops_cli.steps.evaluate_data import Rows
-from mlops_cli.steps.evaluate_groups import Grouping
-from mlops_cli.steps.evaluate_rows import Answers
 from mlops_cli.steps.evaluate_slices import Slices
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
-from mlops_cli.steps.references import Given, Resolved
-from mlops_cli.steps.tables import Table
+from mlops_cli.steps.references import Given
 from mlops_cli.store.artefact import Artefact
 
-METRICS, PREDICTIONS, PAGE = "metrics.json", "predictions.parquet", "report.html"
+__all__ = ["METRICS", "PAGE", "PREDICTIONS", "Options", "run"]
+
 _LIBRARIES = (
     "lightgbm",
     "numpy",
@@ -81,7 +77,6 @@ class Options:
     cost: str | None = None
     robustness: bool = False
     positive: str | None = None
-    grouping: Grouping | None = None  # what `run` makes of `group` and the model's split
 
 
 def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome:
@@ -97,8 +92,13 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     if CLASS in options.by:
         raise Usage(f"--by {CLASS}: {CLASS!r} means the classes in gates", "rename the column with mlops ingest --sql")
     evaluate_slices.check(options.slices, options.by)
+    stated = None if options.cost is None else costs.read(options.cost)
     model = references.resolve(ctx, given, "model")
-    pictures = batches.image_column(evaluate_data.signature(model.artefact, options.positive)) is not None
+    signature = evaluate_data.signature(model.artefact, options.positive)
+    pictures = batches.image_column(signature) is not None
+    priced = evaluate_cost.found(stated, model.artefact, signature)
+    if priced is None and any(one.metric in ("cost", "cost_total") for one in gates):
+        raise Usage("a gate is about cost, and nobody says what errors cost", "--cost FILE, here or when training")
     if options.explain and not pictures:
         raise Usage("evaluate --explain is for models of images", "of tables: mlops predict MODEL DATA --explain")
     found = evaluate_data.find(ctx, model.artefact, options.data)
@@ -107,125 +107,51 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
         rows = replace(found, table=table)
         certified = evaluate_data.certified(ctx, model.artefact, rows)
         evaluate_data.tell(ctx, rows, certified)
-        options = replace(options, grouping=evaluate_groups.find(ctx, model.artefact, table, options.group))
-        champion = _champion(ctx, model.artefact, rows, options)
-        job = _job(ctx, model, table, options, gates, champion, certified)
-        return memo.perform(ctx, job, output)
+        work = Work(
+            ctx, model, table, signature, certified, options.by, options.seed, options.positive,
+            grouping=evaluate_groups.find(ctx, model.artefact, table, options.group),
+            slices=options.slices, costs=priced, explain=options.explain, robustness=options.robustness,
+        )  # fmt: skip
+        work = replace(work, champion=_champion(work, rows, options.against))
+        return memo.perform(ctx, _job(work, gates, options), output)
 
 
-def _job(
-    ctx: Context,
-    model: Resolved,
-    table: Table,
-    options: Options,
-    gates: Sequence[Gate],
-    champion: Artefact | None,
-    certified: Certified | None,
-) -> Job:
+def _job(work: Work, gates: Sequence[Gate] = (), options: Options | None = None) -> Job:
     """Measuring one model on one table, and judging what was measured."""
-    asked = [list(options.by), options.seed, options.explain, certified, options.positive]
-    asked += [options.grouping, options.slices, champion.id if champion else None]
-    key = None if table.key is None else [model.artefact.id, table.key, *asked]
+    key = None if work.table.key is None else [work.model.artefact.id, work.table.key, *work.asked]
 
     def build(payload: Path, _: Path) -> Contents:
-        return _build(ctx, model, table, options, payload, certified, champion)
+        return evaluate_build.build(work, payload)
 
     def judge(made: Artefact) -> Verdict:
-        return _judge(made, gates, champion, options)
+        return Verdict() if options is None else _judge(made, gates, work.champion, options)
 
     return Job("evaluate", key, _LIBRARIES, build, judge, _measured)
 
 
-def _build(
-    ctx: Context,
-    model: Resolved,
-    table: Table,
-    options: Options,
-    payload: Path,
-    certified: Certified | None,
-    champion: Artefact | None,
-) -> Contents:
-    """Predict, measure, write the files."""
-    charts.engine()
-    signature = evaluate_data.signature(model.artefact, options.positive)
-    inputs = evaluate_slices.columns(signature, options.by) if options.slices else []
-    answers = evaluate_rows.collect(ctx, model.artefact.path, table, signature, options.by, options.grouping, inputs)
-    data = table.inputs[0].id or None
-    measured = evaluate_measure.measure(answers, signature, seed=options.seed, model=model.artefact.id, data=data)
-    if certified is not None:
-        measured = msgspec.structs.replace(measured, certificate=certified)
-    more = evaluate_page.More(pictures=_pictures(ctx, model, table, signature, answers, options.explain))
-    predictions = evaluate_rows.predictions(answers)
-    if champion is not None:
-        compared = evaluate_compare.compare(measured, predictions.collect(), champion, options.seed)
-        _write(payload / evaluate_compare.FILE, compared)
-        more.comparison = [evaluate_compare.section(compared, evaluate_page.HEADLINES[measured.task])]
-    if options.slices:
-        found, metrics = evaluate_slices.search(answers, options.slices, options.seed)
-        measured = msgspec.structs.replace(measured, metrics=[*measured.metrics, *metrics])
-        _write(payload / evaluate_slices.FILE, found)
-        more.slices = [evaluate_slices.section(found)]
-    _write(payload / METRICS, measured)
-    tables.write_table(predictions, payload, PREDICTIONS)
-    (payload / PAGE).write_text(evaluate_page.render(measured, answers, more), encoding="utf-8")
-    rows = len(answers.actual)
-    notes = [f"{rows + answers.dropped:,} rows in = {rows:,} measured + {answers.dropped:,} without {signature.target}"]
-    notes += filter(None, map(evaluate_fairness.left_out, answers.slices))
-    strange = answers.levels[len(signature.classes or []) :]
-    if strange:
-        notes.append(f"the model does not know {', '.join(strange[:8])}: rows of these classes count as errors")
-    notes += evaluate_groups.note(options.grouping, answers.groups, rows)
-    params: dict[str, Any] = {"by": list(options.by)} if options.by else {}
-    if options.grouping is not None:
-        params["group"] = options.grouping.column
-    if options.slices:
-        params["slices"] = options.slices
-    if options.explain:
-        params["explain"] = True
-    if options.positive is not None:
-        params["positive"] = options.positive
-    if table.commands:
-        params["stream"] = table.commands
-    return Contents("evaluation", [model.input, *table.inputs], params, options.seed, notes=tuple(notes))
-
-
-def _write(path: Path, document: object) -> None:
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
-
-
-def _pictures(
-    ctx: Context, model: Resolved, table: Table, signature: Signature, answers: Answers, explained: bool
-) -> list[Section]:
-    """What a page about images shows of them."""
-    if batches.image_column(signature) is None:
-        return []
-    from mlops_cli.steps import evaluate_pictures  # needs Pillow, which tables do without
-
-    return evaluate_pictures.sections(ctx, model.artefact.path, table, signature, answers, explained=explained)
-
-
-def _champion(ctx: Context, model: Artefact, rows: Rows, options: Options) -> Artefact | None:
+def _champion(work: Work, rows: Rows, against: str | None) -> Artefact | None:
     """The champion's evaluation on the same rows; None when the alias that was named does not exist yet.
 
     Errors: SchemaMismatch for a champion of another target or task, or one that lacks columns.
     """
-    if options.against is None:
+    if against is None:
         return None
     try:
-        found = references.resolve(ctx, Given(options.against), "model")
+        found = references.resolve(work.ctx, Given(against), "model")
     except Missing:
-        if "@" not in options.against or Path(options.against).exists():
+        if "@" not in against or Path(against).exists():
             raise
-        ctx.note(f"there is no {options.against} yet to compare with")
+        work.ctx.note(f"there is no {against} yet to compare with")
         return None
-    own, theirs = (evaluate_data.signature(each, options.positive) for each in (model, found.artefact))
-    schema = tables.schema_of(rows.table.frame, rows.table.name)
-    evaluate_compare.check(options.against, own, theirs, schema, rows.table.name)
-    plain = replace(options, explain=False, slices=0, robustness=False)
-    certified = evaluate_data.certified(ctx, found.artefact, rows)
-    quiet = msgspec.structs.replace(ctx, note=lambda _: None)  # what is told of rows is told of the model's own
-    outcome = memo.perform(quiet, _job(quiet, found, rows.table, plain, (), None, certified), Output())
-    return outcome.artefact
+    theirs = evaluate_data.signature(found.artefact, work.positive)
+    schema = tables.schema_of(work.table.frame, work.table.name)
+    evaluate_compare.check(against, work.signature, theirs, schema, work.table.name)
+    quiet = msgspec.structs.replace(work.ctx, note=lambda _: None)  # what is told of rows is told of the model's own
+    certified = evaluate_data.certified(work.ctx, found.artefact, rows)
+    plain = replace(
+        work, ctx=quiet, model=found, signature=theirs, certified=certified, slices=0, explain=False, robustness=False
+    )
+    return memo.perform(quiet, _job(plain), Output()).artefact
 
 
 def _measured(made: Artefact) -> dict[str, Any]:
@@ -245,10 +171,10 @@ def _judge(made: Artefact, gates: Sequence[Gate], champion: Artefact | None, opt
     overall = {metric.name: metric for metric in measured.metrics if metric.column is None}
     lines = [
         f"{name} {wording.value(overall[name])} {wording.interval(overall[name])}".rstrip()
-        for name in evaluate_page.HEADLINES[measured.task]
+        for name in evaluate_page.headlines(measured.task)
         if name in overall
     ]
-    known = champion.json(METRICS, Measurements).metrics if champion else None
+    known = comparable(champion.json(METRICS, Measurements), measured) if champion else None
     compared = made.json(evaluate_compare.FILE, Comparison) if champion else None
     paired = compared.differences if compared else []
     if compared is not None and options.against is not None:

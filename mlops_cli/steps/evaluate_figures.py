@@ -10,10 +10,8 @@ from mlops_cli.metrics.base import Measurements, Metric
 from mlops_cli.metrics.intervals import Floats
 from mlops_cli.reports import charts
 from mlops_cli.reports.html import Cell, Columns, Figure, Section, Table
+from mlops_cli.steps import evaluate_cost
 from mlops_cli.steps.evaluate_rows import Answers
-
-THRESHOLD = 0.5
-"""The probability from which a row is named the positive class."""
 
 
 def scores(answers: Answers, measured: Measurements) -> tuple[Figure, list[Section]] | None:
@@ -25,12 +23,12 @@ def scores(answers: Answers, measured: Measurements) -> tuple[Figure, list[Secti
         return None
     score = np.ascontiguousarray(answers.proba[:, index])
     false, true, precision = ranking.curve(ranking.ranking(score, truth))
-    known = shapes.calibration(score, truth)
+    known, cut = shapes.calibration(score, truth), evaluate_cost.threshold(measured)
     at, edges = np.linspace(0.0, 1.0, 101), np.linspace(0.0, 1.0, 41)
     name, other = (f"{measured.target}={answers.levels[place]}" for place in (index, 1 - index))
     half = shapes.shares(score[truth]), shapes.shares(score[~truth])
     decision = Figure(
-        charts.thresholds(_list(at), *shapes.rates(score, truth, at), THRESHOLD), "Another threshold",
+        charts.thresholds(_list(at), *shapes.rates(score, truth, at), cut), "Another threshold",
         "What precision and recall would be with it; the dashed line is the one in use.",
     )  # fmt: skip
     ordered = [
@@ -42,8 +40,8 @@ def scores(answers: Answers, measured: Measurements) -> tuple[Figure, list[Secti
     probable = [
         Figure(charts.calibration(_list(known.predicted), _list(known.observed)), "Calibration",
                f"On the dashed line a probability of 0.3 comes true in 3 of 10 rows.{_error(measured)}"),
-        Figure(charts.scores(_list(edges), _list(half[0]), _list(half[1]), (name, other), THRESHOLD),
-               "Scores by what was so", "The further apart, the better. The dashed line is the threshold."),
+        Figure(charts.scores(_list(edges), _list(half[0]), _list(half[1]), (name, other), cut), "Scores by what was so",
+               "The further apart, the better. The dashed line is the threshold."),
     ]  # fmt: skip
     return decision, [
         Section("Ranking", [Columns(ordered)]),

@@ -11,7 +11,7 @@ from mlops_cli.metrics import shapes, wording
 from mlops_cli.metrics.base import CLASS, Measurements, Metric, text_of
 from mlops_cli.reports import html
 from mlops_cli.reports.html import Bar, Card, Cards, Cell, Columns, Figure, Matrix, Measure, Page, Section, Table, Text
-from mlops_cli.steps import evaluate_fairness, evaluate_figures
+from mlops_cli.steps import evaluate_cost, evaluate_fairness, evaluate_figures
 from mlops_cli.steps.evaluate_measure import counts
 from mlops_cli.steps.evaluate_rows import Answers
 
@@ -35,6 +35,11 @@ class More:
     last: Sequence[Section] = ()
 
 
+def headlines(task: str) -> tuple[str, ...]:
+    """The metrics that are shown first, as far as they are measured: what it costs before all others."""
+    return ("cost", *HEADLINES[task])
+
+
 def render(measured: Measurements, answers: Answers, more: More | None = None) -> str:
     """The page as HTML. MissingExtra without vl-convert."""
     overall = {metric.name: metric for metric in measured.metrics if metric.column is None}
@@ -51,7 +56,7 @@ def render(measured: Measurements, answers: Answers, more: More | None = None) -
 
 def _sections(measured: Measurements, answers: Answers, overall: dict[str, Metric], more: More) -> list[Section]:
     """All of the page, in the order in which it is read: this is the place to add a section."""
-    cards = [_card(overall[name], measured) for name in HEADLINES[measured.task] if name in overall]
+    cards = [_card(overall[name], measured) for name in headlines(measured.task) if name in overall]
     worth: list[Section] = []
     if measured.task == "regression":
         right = [evaluate_figures.regression(answers, measured.target)]
@@ -67,6 +72,7 @@ def _sections(measured: Measurements, answers: Answers, overall: dict[str, Metri
         *right,
         *([] if measured.task == "regression" else [_classes(measured)]),
         *more.pictures,
+        *evaluate_cost.sections(measured, answers),
         *more.slices,
         *(_slices(measured, overall, each.column, each.levels) for each in answers.slices),
         *(evaluate_fairness.section(measured, each) for each in answers.slices),
@@ -87,7 +93,7 @@ def _facts(measured: Measurements, answers: Answers) -> list[tuple[str, str]]:
         facts.append(("Groups of rows that belong together", f"{answers.groups.count:,}"))
     if answers.dropped:
         facts.append(("Left out, outcome unknown", f"{answers.dropped:,}"))
-    return facts
+    return facts + evaluate_cost.facts(measured)
 
 
 def _foot(measured: Measurements) -> list[str]:
@@ -145,7 +151,7 @@ def _slices(measured: Measurements, overall: dict[str, Metric], column: str, lev
     for metric in measured.metrics:
         if metric.column == column and metric.level in by_level:
             by_level[metric.level][metric.name] = metric
-    names = [name for name in HEADLINES[measured.task][:4] if name in overall]
+    names = [name for name in headlines(measured.task)[:5] if name in overall][:4]
     marks = {name: overall[name].value for name in names}
     text = "The thin line is the value of all rows. Among many levels some are extreme by chance: see the intervals."
     shown = dict(list(by_level.items())[:_SHOWN])

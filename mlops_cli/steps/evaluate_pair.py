@@ -9,7 +9,7 @@ from mlops_cli.metrics import paired
 from mlops_cli.metrics.base import Label, Measurements, Metric, text_of
 from mlops_cli.metrics.grouped import Groups
 from mlops_cli.metrics.paired import Answers
-from mlops_cli.steps import tables
+from mlops_cli.steps import evaluate_cost, tables
 from mlops_cli.store.artefact import Artefact
 
 METRICS, PREDICTIONS = "metrics.json", "predictions.parquet"
@@ -40,9 +40,10 @@ def pair(
         return []
     if mine.height != theirs.height or not mine["actual"].equals(theirs["actual"], check_dtypes=False):
         return []
+    more = evaluate_cost.difference(first, second, mine, theirs)
     if first.classes is None or second.classes is None:
         numbers = [_numbers(column) for column in (mine["actual"], mine["prediction"], theirs["prediction"])]
-        return paired.values(numbers[0], numbers[1], numbers[2], seed=seed, groups=groups(mine))
+        return more + paired.values(numbers[0], numbers[1], numbers[2], seed=seed, groups=groups(mine))
     labels: list[Label] = [*first.classes, *(label for label in second.classes if label not in first.classes)]
     labels += [label for label in mine["actual"].unique().sort().to_list() if label not in labels]
     positive = labels.index(first.positive) if first.task == "binary" and first.positive is not None else None
@@ -51,7 +52,7 @@ def pair(
     answers, others = _answers(mine, first.classes, labels), _answers(theirs, second.classes, labels)
     levels = [text_of(label) for label in labels]
     actual = _codes(mine["actual"], labels)
-    return paired.classes(actual, answers, others, levels, positive, seed=seed, groups=groups(mine))
+    return more + paired.classes(actual, answers, others, levels, positive, seed=seed, groups=groups(mine))
 
 
 def groups(rows: pl.DataFrame) -> Groups | None:

@@ -17,7 +17,7 @@ from mlops_cli.metrics import shapes
 from mlops_cli.metrics.intervals import Floats
 from mlops_cli.reports.html import Columns, Section
 from mlops_cli.reports.pictures import SIDE, Picture, Pictures
-from mlops_cli.runtime import images, predictors
+from mlops_cli.runtime import decision, images, predictors
 from mlops_cli.runtime.columns import Column
 from mlops_cli.runtime.image_model import Model
 from mlops_cli.runtime.signature import Signature
@@ -133,7 +133,7 @@ def _bytes(table: Table, signature: Signature, answers: Answers, wanted: Sequenc
 
 def _looked_at(ctx: Context, model: Path, data: Sequence[bytes]) -> list[bytes]:
     """What the model sees of each image, with its saliency."""
-    predictor = predictors.load(model, processors.count())
+    predictor = decision.own(predictors.load(model, processors.count()))
     found = explain.explainer(predictor)
     assert isinstance(predictor, Model)
     given = np.empty(len(data), dtype=object)

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from mlops_cli.errors import Inconclusive, Missing, Usage
 from mlops_cli.metrics import gate, wording
-from mlops_cli.metrics.base import Measurements, Metric, Subject
+from mlops_cli.metrics.base import Measurements, Metric, Subject, comparable
 from mlops_cli.metrics.gate import Gate
 from mlops_cli.steps import policy
 from mlops_cli.steps.context import Context
@@ -167,7 +167,7 @@ def _judge(
         if behind.measured.positive != measured.positive:
             about = f"{measured.positive!r}, that of the champion about {behind.measured.positive!r}"
             raise Inconclusive(f"the evaluation is about {about}", "evaluate both with the same --positive")
-        champion = behind.measured.metrics
+        champion = comparable(behind.measured, measured)
         if measured.data and measured.data.id:
             from mlops_cli.steps import evaluate_pair  # not above: it reads tables, and most promotions need none
 

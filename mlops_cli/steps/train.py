@@ -26,6 +26,7 @@ from mlops_cli.steps import (
     tables,
     train_columns,
     train_data,
+    train_decide,
     train_leaks,
     train_payload,
 )
@@ -94,6 +95,7 @@ class _Asked:
     settings: dict[str, Any]
     plan: search.Plan | None
     task: Task | None
+    deciding: train_decide.Asked
     written: dict[str, Any] = field(default_factory=dict)
 
 
@@ -169,8 +171,10 @@ def _read(options: Options, named: str) -> _Asked:
         "exclude": sorted(options.learning.exclude),
         "include": sorted(options.learning.include),
     }
+    deciding = train_decide.read(options.deciding)
+    written |= deciding.written
     task = targets.task_named(options.task) if options.task else None
-    return _Asked(family, settings, plan, task, {name: value for name, value in written.items() if value})
+    return _Asked(family, settings, plan, task, deciding, {name: value for name, value in written.items() if value})
 
 
 def _assignments(texts: Sequence[str]) -> dict[str, str]:
@@ -197,6 +201,7 @@ def _build(
     target = targets.infer(parts.all, options.target, asked.task, options.positive)
     parts = train_data.sound(parts, target)
     rows = train_data.counted(parts, target)
+    train_decide.check(asked.deciding, target, rows)
     learning = options.learning
     own = {target.name} | ({learning.weight} if learning.weight else set())
     chosen = train_columns.choose(rows, target, source, learning.exclude, learning.include, own)
@@ -216,14 +221,17 @@ def _build(
     if asked.plan is not None:
         found = _search(ctx, trainer, asked, metric, offered[metric], options.tuning)
     fit = _fit(ctx, trainer, asked.settings, found, has_valid=rows.valid is not None)
-    predictor = trainer.predictor(fit, processors.count())
-    files = trainer.files(fit) | train_payload.files(rows, target, predictor, source, options.seed)
+    decided = train_decide.decide(asked.deciding, trainer.predictor(fit, processors.count()), rows, target, name)
+    predictor = decided.predictor
+    files = trainer.files(fit) | decided.files
+    files |= train_payload.files(rows, target, predictor, source, options.seed, decided.honest)
     files[train_leaks.FILE] = chosen.leaks.encoded(predictor.signature.names)
     if found is not None:
         files["trials.json"] = msgspec.json.format(msgspec.json.encode(found.trials), indent=1) + b"\n"
     for file, data in files.items():
         (payload / file).write_bytes(data)
     told = [rows.note, parts.note, *chosen.notes, *trainer.notes, _searched(found), _told(target, fit, metric)]
+    told += decided.notes
     params = asked.written | {"task": target.task, "rounds": fit.rounds}
     if source.train.commands:
         params["stream"] = source.train.commands

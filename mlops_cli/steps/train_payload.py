@@ -27,8 +27,13 @@ _SAME = {kind: (kind,) for kind in ("bool", "int", "string", "date", "datetime")
 """What type of column a rule may be for to be held against one of the signature's types."""
 
 
-def files(rows: Counted, target: Target, predictor: Predictor, source: Source, seed: int) -> dict[str, bytes]:
-    """The files that every family's models have, by name; the same bytes for the same model and rows."""
+def files(
+    rows: Counted, target: Target, predictor: Predictor, source: Source, seed: int, honest: Prediction | None = None
+) -> dict[str, bytes]:
+    """The files that every family's models have, by name; the same bytes for the same model and rows.
+
+    `honest` are answers to the valid rows to measure by, where the model's own would flatter it.
+    """
     name = source.train.name
     signature = predictor.signature
     valid = rows.train if rows.valid is None else rows.valid
@@ -39,7 +44,7 @@ def files(rows: Counted, target: Target, predictor: Predictor, source: Source, s
     sketched = msgspec.structs.replace(
         sketched, columns=[*sketched.columns, *read_off], prediction=_sketched(signature, answered)
     )
-    measured = _measured(rows, target, signature, answered, seed)
+    measured = _measured(rows, target, signature, honest or answered, seed)
     return {
         signatures.FILE: signatures.encode(signature),
         "profile.json": _json(sketched),

@@ -85,7 +85,9 @@ def look(
             log, quarters = watch_telemetry.quarters(log, stream, signature)
         everything = [*cuts, *quarters.cuts]
         with _joined(ctx, sources, log, subject, everything) as joined:
-            performance, useless = watch_measure.performance(subject.judged, joined, log.rows, everything)
+            performance, useless = watch_measure.performance(
+                subject.judged, joined, log.rows, everything, subject.costs
+            )
         selected = watch_fairness.measure(log, cuts, subject.judged)
         metrics = [
             Metric("rows", float(log.rows), None, None, max(1, log.rows)),

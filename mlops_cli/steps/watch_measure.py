@@ -11,9 +11,10 @@ import polars as pl
 
 from mlops_cli.metrics.base import Label, Metric, metric, text_of
 from mlops_cli.metrics.shares import wilson
+from mlops_cli.runtime.costs import Costs
 from mlops_cli.runtime.features import Features
 from mlops_cli.runtime.signature import Signature
-from mlops_cli.steps import evaluate_measure, tables
+from mlops_cli.steps import evaluate_cost, evaluate_measure, tables
 from mlops_cli.steps.evaluate_rows import Answers, Slice
 from mlops_cli.steps.watch_by import LEVEL, Cut
 from mlops_cli.steps.watch_join import Joined
@@ -24,23 +25,23 @@ _Z = 1.959963984540054  # of a 95 % interval
 
 
 def performance(
-    signature: Signature, joined: Joined | None, rows: int, cuts: Sequence[Cut] = ()
+    signature: Signature, joined: Joined | None, rows: int, cuts: Sequence[Cut] = (), costs: Costs | None = None
 ) -> tuple[list[Metric], int]:
     """What `evaluate` measures, on the joined rows; and how many labels are of no use (no number, no known class).
 
-    Of each level of the `cuts` too, whose rows are called labelled_rows there.
+    With `costs` also what the answers cost. Of each level of the `cuts` too, whose rows are called labelled_rows there.
 
     Without labels every metric of the task is there and undefined, so that an alert about it is inconclusive. A class
     that a multiclass model never learnt counts against it; a binary model or a regression cannot be judged by such a
     label, which is left out and counted.
     """
     if joined is None:
-        return _undefined(signature, rows), 0
+        return _undefined(signature, rows, costs), 0
     answers = _values(joined.rows, cuts) if signature.classes is None else _codes(signature, joined.rows, cuts)
     lost = joined.rows.height - len(answers.actual)
     if not len(answers.actual):
-        return _undefined(signature, rows), lost
-    found = evaluate_measure.measure(answers, signature, seed=0).metrics
+        return _undefined(signature, rows, costs), lost
+    found = _measured(answers, signature, costs)
     # Here the rows are those of the log.
     cut = [msgspec.structs.replace(one, name=LABELLED) if one.name == "rows" else one for one in found if one.level]
     return [*(one for one in found if one.name != "rows" and not one.level), *cut], lost
@@ -86,12 +87,17 @@ def _probabilities(proba: pl.Series, classes: int) -> np.ndarray | None:
     return flat.reshape(-1, classes) if np.isfinite(flat).all() else None
 
 
-def _undefined(signature: Signature, rows: int) -> list[Metric]:
+def _measured(answers: Answers, signature: Signature, costs: Costs | None) -> list[Metric]:
+    """What an evaluation measures."""
+    return evaluate_cost.added(evaluate_measure.measure(answers, signature, seed=0), answers, costs, 0).metrics
+
+
+def _undefined(signature: Signature, rows: int, costs: Costs | None) -> list[Metric]:
     """Every metric of the task, none with a value: their names are those of a measurement of two made-up rows."""
     labels: list[Label] = list(signature.classes or ())
     two = np.arange(2) if labels else np.arange(2.0)
     answers = Answers(two, two, np.eye(2, len(labels)) if labels else None, labels, 0)
-    found = evaluate_measure.measure(answers, signature, seed=0).metrics
+    found = _measured(answers, signature, costs)
     return [Metric(m.name, None, None, None, max(rows, 1), m.column, m.level) for m in found if m.name != "rows"]
 
 

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import UNSET
 
 from mlops_cli.drift.base import Profile
 from mlops_cli.errors import SchemaMismatch, Usage
-from mlops_cli.metrics.base import Label, Measurements, Metric
+from mlops_cli.metrics.base import Label, Measurements, Metric, comparable
 from mlops_cli.runtime import features as preparation
 from mlops_cli.runtime import rules
 from mlops_cli.runtime import signature as signatures
+from mlops_cli.runtime.costs import Costs
 from mlops_cli.runtime.features import Features
 from mlops_cli.runtime.rules import Rule
 from mlops_cli.runtime.signature import Signature
+from mlops_cli.steps import costs as pricing
 from mlops_cli.steps import profile, references, tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given, Resolved
@@ -41,6 +44,7 @@ class Subject:
     evaluated: list[Metric] | None
     rules: list[Rule] | None = None
     positive: Label | None = None
+    costs: Costs | None = None
 
     @property
     def judged(self) -> Signature:
@@ -63,15 +67,19 @@ class Subject:
 def subject(ctx: Context, given: Given) -> Subject:
     """The model that `given` means. Errors: those of `references.resolve`, Corrupt, Integrity."""
     found = references.resolve(ctx, given, "model")
-    model, evaluated = found.artefact, _evaluated(ctx, found)
+    model = found.artefact
+    signature = signatures.decode(model.read(signatures.FILE))
+    costs = pricing.of_model(model, signature)
+    evaluated = _evaluated(ctx, found)
     return Subject(
         found,
-        signatures.decode(model.read(signatures.FILE)),
+        signature,
         preparation.decode(model.read(preparation.FILE)) if model.has(preparation.FILE) else None,
         model.json(PROFILE, Profile) if model.has(PROFILE) else None,
-        evaluated.metrics if evaluated else None,
+        _comparable(evaluated, costs) if evaluated else None,
         rules.decode(model.read(rules.FILE)).rules if model.has(rules.FILE) else None,
         evaluated.positive if evaluated else None,
+        costs,
     )
 
 
@@ -109,6 +117,11 @@ def series(ctx: Context, of: Subject) -> Path:
         raise Usage(f"{found.ref} is not registered, so its series has no place of its own", "say where with -o SERIES")
     which = found.alias or found.version
     return Path(registry.locate(ctx.registry).bucket.url).parent / FOLDER / f"{found.name}@{which}"
+
+
+def _comparable(measured: Measurements, costs: Costs | None) -> list[Metric]:
+    """The metrics of an evaluation; its cost only by the model's own `costs`."""
+    return comparable(measured, msgspec.structs.replace(measured, costs=UNSET if costs is None else costs))
 
 
 def _evaluated(ctx: Context, found: Resolved) -> Measurements | None:
