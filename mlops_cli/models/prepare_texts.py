@@ -8,10 +8,10 @@ from mlops_cli.models.prepare_found import LEAST_ROWS, Found, Unused
 from mlops_cli.runtime.features import FeatureColumn
 
 MOST_LEVELS, MOST_OF_MANY = 100, 1_000
-"""A column of strings keeps this many of its commonest levels, of tables beyond 100,000 rows one for each thousand rows;
-the others count as rare. More of them are learnt by heart: docs/preparation.md has the figures."""
+"""So many of its commonest levels a column keeps, beyond 100,000 rows one for each thousand rows; the others count as
+rare. More of them are learnt by heart: docs/preparation.md has the figures."""
 FEWEST = 10
-"""A level with fewer train rows is rare; of tables below 10,000 rows one with less than a thousandth, or a single row."""
+"""A level with fewer train rows is rare; below 10,000 rows one with less than a thousandth of them, or a single row."""
 NAMED = 1_000
 """As many rare levels are named in the preparation, so that drift can tell them from new ones."""
 BUCKETS = 128
@@ -44,6 +44,7 @@ def fit(frame: pl.LazyFrame, name: str, rows: int) -> Found | Unused:
     if kept.is_empty() and counted.height >= LEAST_ROWS:
         why = f"{counted.height:,} levels in {there:,} rows, none in {few} or more of them: nearly an identifier"
         return Unused(why, _category(name, counted, kept, there < rows))
+    kept = counted if kept.is_empty() else kept
     return _category(name, counted, kept, there < rows)
 
 
