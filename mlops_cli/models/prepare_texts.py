@@ -7,10 +7,11 @@ import polars as pl
 from mlops_cli.models.prepare_found import LEAST_ROWS, Found, Unused
 from mlops_cli.runtime.features import FeatureColumn
 
-MOST_LEVELS = 1_000
-"""A column of strings keeps this many of its commonest levels; the others count as rare."""
+MOST_LEVELS, MOST_OF_MANY = 100, 1_000
+"""So many of its commonest levels a column keeps, beyond 100,000 rows one for each thousand rows; the others count as
+rare. More of them are learnt by heart: docs/preparation.md has the figures."""
 FEWEST = 10
-"""A level with fewer train rows is rare; of tables below 10,000 rows one with less than a thousandth, or a single row."""
+"""A level with fewer train rows is rare; below 10,000 rows one with less than a thousandth of them, or a single row."""
 NAMED = 1_000
 """As many rare levels are named in the preparation, so that drift can tell them from new ones."""
 BUCKETS = 128
@@ -29,7 +30,8 @@ def fit(frame: pl.LazyFrame, name: str, rows: int) -> Found | Unused:
     if counted.height == 1 and there == rows:
         return Unused(f"always {counted['value'][0][:40]!r}")
     few = min(FEWEST, max(2, rows // 1_000))
-    kept = counted.filter(pl.col("rows") >= few).sort(["rows", "value"], descending=[True, False]).head(MOST_LEVELS)
+    most = min(MOST_OF_MANY, max(MOST_LEVELS, rows // 1_000))
+    kept = counted.filter(pl.col("rows") >= few).sort(["rows", "value"], descending=[True, False]).head(most)
     usual = int(kept["rows"].sum())
     if counted.height >= LEAST_ROWS and 2 * usual < there:
         if 2 * counted.height > there and _uuids(counted):
@@ -42,6 +44,7 @@ def fit(frame: pl.LazyFrame, name: str, rows: int) -> Found | Unused:
     if kept.is_empty() and counted.height >= LEAST_ROWS:
         why = f"{counted.height:,} levels in {there:,} rows, none in {few} or more of them: nearly an identifier"
         return Unused(why, _category(name, counted, kept, there < rows))
+    kept = counted if kept.is_empty() else kept
     return _category(name, counted, kept, there < rows)
 
 

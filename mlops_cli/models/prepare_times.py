@@ -14,7 +14,10 @@ from mlops_cli.runtime.times import ELAPSED, MICROSECONDS_OF_A_DAY, PARTS, parts
 DAY = MICROSECONDS_OF_A_DAY
 _CYCLE_OF = {"hour": "hour", "weekday": "weekday", "month": "yearday"}
 _AHEAD = ("year", ELAPSED)
-"""What later rows always have beyond all that training saw."""
+"""What later rows always have beyond all that training saw: a tree gives them what the last of its rows had."""
+_SEASON = ("month", "yearday_sin", "yearday_cos")
+_TWO_YEARS = 730 * DAY
+"""From rows of less than this a season cannot be told from a trend; see docs/preparation.md."""
 
 
 def fit(
@@ -35,7 +38,8 @@ def fit(
     if not wanted:
         return Unused("always the same time" if len(values) == rows else "one time or null")
     if ahead:
-        wanted = [part for part in wanted if part not in _AHEAD] or wanted
+        gone = _AHEAD if int(values.max()) - int(values.min()) >= _TWO_YEARS else (*_AHEAD, *_SEASON)
+        wanted = [part for part in wanted if part not in gone] or wanted
     origin = origin if ELAPSED in wanted else 0
     return Found(FeatureColumn(name, kind, "time", parts=wanted, origin=origin), len(values) < rows)
 

@@ -23,6 +23,7 @@ _ROW = "\0row"
 _AT_ONCE = 3  # columns that are read together
 _QUANTILES = 64  # of a column of numbers, for each value of the target
 _EDGES = 1_024  # of a column of numbers in all, about
+_FEW_STRATA = 100
 _TOLD = 10
 
 
@@ -66,6 +67,7 @@ def find(train: pl.LazyFrame, test: pl.LazyFrame, target: Strata, part: str = "t
         base = int((theirs["stratum"] == usual).sum()) if ours.height else 0
         if not ours.height or theirs.height - base < FEWEST:
             break
+        ours, theirs = _coded(ours, theirs)
         for number, name in enumerate(some):
             hits = _hits(ours, theirs, str(number), usual, numbers=kinds[0][name] == "number")
             scores[name] = round((hits - base) / (theirs.height - base), 6)
@@ -73,6 +75,16 @@ def find(train: pl.LazyFrame, test: pl.LazyFrame, target: Strata, part: str = "t
     leaking = [name for name, score in best.items() if score >= THRESHOLD]
     told = dict(list(best.items())[: max(_TOLD, len(leaking))])
     return Predictors(target.column, THRESHOLD, rows, len(scores), told, leaking)
+
+
+def _coded(train: pl.DataFrame, test: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both with the number of their stratum among those of train in order, `codes`; -1 for one that train has not."""
+    known = train["stratum"].unique().sort()
+    found = []
+    for rows in (train, test):
+        codes = rows["stratum"].replace_strict(known, range(len(known)), default=-1, return_dtype=pl.Int64)
+        found.append(rows.with_columns(codes.alias("codes")))
+    return found[0], found[1]
 
 
 def _kind(dtype: pl.DataType) -> str:
@@ -119,10 +131,12 @@ def _commonest(rows: pl.DataFrame) -> Any:
 
 def _hits(train: pl.DataFrame, test: pl.DataFrame, column: str, usual: Any, *, numbers: bool) -> int:
     """The rows of test whose target the column tells."""
+    if numbers and train["stratum"].n_unique() <= _FEW_STRATA:
+        return _hits_of_numbers(train, test, column)
     values = [rows[column] for rows in (train, test)]
     if numbers:
-        edges = _edges(values[0].to_numpy(), train["stratum"].rank("dense").to_numpy())
-        values = [_binned(one.to_numpy(), edges) for one in values]
+        edges = _edges(values[0].to_numpy(), train["codes"].to_numpy())
+        values = [pl.Series(_binned(one.to_numpy(), edges)) for one in values]
     strata = [rows["stratum"] for rows in (train, test)]
     ours, theirs = (pl.DataFrame({"value": one, "stratum": two}) for one, two in zip(values, strata, strict=True))
     counted = ours.group_by("value", "stratum").len("rows")
@@ -132,7 +146,19 @@ def _hits(train: pl.DataFrame, test: pl.DataFrame, column: str, usual: Any, *, n
     return int(told.select((guess == pl.col("stratum")).sum()).item())
 
 
-def _edges(values: NDArray[np.float64], strata: NDArray[np.uint32]) -> NDArray[np.float64]:
+def _hits_of_numbers(train: pl.DataFrame, test: pl.DataFrame, column: str) -> int:
+    """The same for a column of numbers and few strata, by counting codes: a tenth of the time."""
+    values, codes = train[column].to_numpy(), train["codes"].to_numpy()
+    strata = int(codes.max()) + 1
+    edges = _edges(values, codes)
+    bins = len(edges) + 2  # the first is for what is no number
+    counts = np.bincount((_binned(values, edges) + 1) * strata + codes, minlength=bins * strata).reshape(bins, strata)
+    guess = counts.argmax(axis=1)  # of as common ones the smallest
+    guess[counts.sum(axis=1) == 0] = np.bincount(codes).argmax()
+    return int((guess[_binned(test[column].to_numpy(), edges) + 1] == test["codes"].to_numpy()).sum())
+
+
+def _edges(values: NDArray[np.float64], strata: NDArray[np.int64]) -> NDArray[np.float64]:
     """Quantiles of the numbers of each stratum, its least and largest among them; each begins a bin.
 
     By stratum, since a threshold between two of them, however rare one is, then lies between two edges. A number that
@@ -143,7 +169,7 @@ def _edges(values: NDArray[np.float64], strata: NDArray[np.uint32]) -> NDArray[n
     if not len(values):
         return values
     order = np.lexsort((values, strata))
-    begins = np.flatnonzero(np.diff(strata[order], prepend=0))
+    begins = np.flatnonzero(np.diff(strata[order], prepend=-1))
     ends = np.append(begins[1:], len(order))
     each = max(2, min(_QUANTILES, _EDGES // len(begins)))
     places = [np.linspace(low, high - 1, each).astype(np.int64) for low, high in zip(begins, ends, strict=True)]
@@ -153,6 +179,6 @@ def _edges(values: NDArray[np.float64], strata: NDArray[np.uint32]) -> NDArray[n
     return np.unique(np.concatenate([found, all_of_them[after[after < len(all_of_them)]]]))
 
 
-def _binned(values: NDArray[np.float64], edges: NDArray[np.float64]) -> pl.Series:
+def _binned(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
     """The bin of each number: what is below all edges is in the first one, and -1 what is none."""
-    return pl.Series(np.where(np.isnan(values), -1, np.searchsorted(edges, values, side="right").clip(1)))
+    return np.where(np.isnan(values), -1, np.searchsorted(edges, values, side="right").clip(1))

@@ -21,6 +21,7 @@ HELD_OUT = 0.15
 """The share of a table's rows that becomes the valid part."""
 
 _CERTIFICATE = "certificate.json"
+_HELD = "\0held"
 
 
 class _Certificate(msgspec.Struct):
@@ -117,13 +118,19 @@ def opened(source: Source, seed: int) -> Iterator[Parts]:
 
 
 def _divided(table: Table, seed: int) -> Parts:
-    """A table as train and valid rows, by a stable hash of the whole row: equal rows stay together."""
+    """A table as train and valid rows, by a stable hash of the whole row: equal rows stay together.
+
+    The hash is worked out once and kept, a bit a row: it needs all columns, which later readings do not.
+    """
     from mlops_cli.steps import split_hash
 
     schema = tables.schema_of(table.frame, table.name)
-    chosen = split_hash.hashed(schema, schema.names(), seed) < int(HELD_OUT * split_hash.ALL)
+    below = split_hash.hashed(schema, schema.names(), seed) < int(HELD_OUT * split_hash.ALL)
+    mask = table.frame.select(below.alias(_HELD)).collect(engine="streaming")
+    both, chosen = pl.concat([table.frame, mask.lazy()], how="horizontal"), pl.col(_HELD)
+    train, valid = (both.filter(one).drop(_HELD) for one in (~chosen, chosen))
     note = f"{HELD_OUT:.0%} of the rows are held out to stop by; mlops split gives a test part too"
-    return Parts(table.frame.filter(~chosen), table.frame.filter(chosen), note, table.frame)
+    return Parts(train, valid, note, table.frame)
 
 
 def sound(parts: Parts, target: Target) -> Parts:

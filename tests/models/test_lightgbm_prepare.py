@@ -151,11 +151,14 @@ def test_infinite_values_are_told():
 
 
 def test_the_time_by_which_a_split_was_cut_gives_nothing_that_only_grows():
-    days = [dt.date(2020, 1, 1) + dt.timedelta(days=index) for index in range(500)]
-    frame = pl.LazyFrame({"a": days, "y": range(500)})
+    frame = pl.LazyFrame({"a": [dt.date(2020, 1, 1) + dt.timedelta(days=index) for index in range(1000)]})
+    frame = frame.with_columns(y=pl.int_range(pl.len()))
     assert prepare(frame, "y", Columns(time="b")).features.columns[0].parts[-1] == "elapsed"
     found = prepare(frame, "y", Columns(time="a")).features.columns[0]
-    assert not {"year", "elapsed", "days"} & set(found.parts) and found.origin == 0
+    week, year = ["weekday_sin", "weekday_cos"], ["yearday_sin", "yearday_cos"]
+    assert found.parts == ["month", "day", "weekday", *week, *year] and found.origin == 0
+    short = prepare(frame.head(500), "y", Columns(time="a")).features.columns[0]
+    assert short.parts == ["day", "weekday", *week]
 
 
 def test_no_column_left():
