@@ -44,6 +44,16 @@ def test_noise_has_no_surely_worse_slices():
     assert said <= 2
 
 
+def test_what_is_told_of_a_slice_is_not_flattered_by_having_found_it():
+    """A level worse by 0.2 is found only where chance makes it worse by 0.26 in the half that it is found on."""
+    told = []
+    for seed in range(120):
+        coded = columns(2000, seed=seed)
+        loss = np.random.default_rng(seed).exponential(size=2000) + 0.2 * (coded[0].codes == 0)
+        told += [one.difference[0] for one in search(coded, loss, 50, seed=seed)[0] if one.where == ((0, 0),)]
+    assert len(told) >= 10 and 0.12 < np.mean(told) < 0.25, told
+
+
 def test_groups_that_are_bad_together_are_no_slice():
     """One group is bad, and lies in one level: rows taken alone would say that the level is."""
     said = [0, 0]
