@@ -12,7 +12,7 @@ from mlops_cli.commands import _options, _pipe
 
 def main(
     ref: _options.Ref = None,
-    format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="md, html or json.")] = "md",
+    format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="md, html, json or cyclonedx.")] = "md",
     at: Annotated[
         str | None, typer.Option("--at", metavar="TIME", help="What was on record then (ISO 8601, UTC unless it says).")
     ] = None,

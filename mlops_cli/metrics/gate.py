@@ -262,6 +262,9 @@ def _find(gate: Gate, metrics: Sequence[Metric], target: str | None) -> Metric |
         raise Usage(
             f"{gate.metric}[{gate.column}] was measured level by level", f"name one: {_some(map(_label, there))}"
         )
+    if gate.level is not None and there[0].level is None:
+        whole = _written(gate.metric, gate.column, None)
+        raise Usage(f"{whole} is of the column, not of one of its levels", f"write {whole}")
     exact = [metric for metric in there if metric.level == gate.level]
     folded = [metric for metric in there if _fold(metric.level) == _fold(gate.level)]
     chosen = next(iter(exact or folded), None)

@@ -1,4 +1,4 @@
-"""Tell the story of a registered version from its records, as Markdown, HTML or JSON."""
+"""Tell the story of a registered version from its records, as Markdown, HTML, JSON or CycloneDX."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import msgspec
 
 from mlops_cli.errors import Outside, Usage
 from mlops_cli.reports import html, markdown
-from mlops_cli.steps import report_page, report_story
+from mlops_cli.steps import report_cyclonedx, report_page, report_story
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given, check_stop
 from mlops_cli.steps.report_story import Story
 from mlops_cli.store import files, records, registry
 
-FORMATS = ("md", "html", "json")
+FORMATS = ("md", "html", "json", "cyclonedx")
 _NAMED = re.compile(r"(models:/)?([a-z0-9][a-z0-9._-]{0,63})(?:(?(1)[@/]|@)([a-z0-9][a-z0-9._-]{0,63}))?")
 
 
@@ -62,5 +62,7 @@ def write(path: Path, text: str) -> None:
 def _rendered(story: Story, form: str) -> str:
     if form == "json":
         return msgspec.json.format(msgspec.json.encode(story), indent=1).decode() + "\n"
+    if form == "cyclonedx":
+        return msgspec.json.format(msgspec.json.encode(report_cyclonedx.document(story)), indent=1).decode() + "\n"
     page = report_page.page(story)
     return html.render(page) if form == "html" else markdown.render(page)

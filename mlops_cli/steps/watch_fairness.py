@@ -17,6 +17,13 @@ from mlops_cli.steps.watch_by import LEVEL, Cut
 from mlops_cli.steps.watch_log import Log
 
 _STREAM = 401  # of random numbers
+_NAMES: dict[str, tuple[Collection[str], Collection[str]]] = {
+    "binary": (fairness.COMPARED, (*fairness.OWN, "calibration_gap")),
+    "multiclass": (("accuracy",), ()),
+    "regression": (fairness.ERRORS, ("mean_prediction",)),
+}
+"""What is compared between groups, and what only fairness measures of each, by task."""
+
 _SELECTED = ("selection_rate", "demographic_parity_ratio", "demographic_parity_difference")
 
 
@@ -46,13 +53,20 @@ def without(metrics: Sequence[Metric], selected: Sequence[Metric]) -> list[Metri
     return [one for one in metrics if not (one.name in _SELECTED and one.column in columns)]
 
 
-def missing(gates: Sequence[Gate], metrics: Sequence[Metric], columns: Collection[str]) -> list[Metric]:
-    """What alerts ask of the groups of a column that could not be compared: there, and undefined."""
-    known = {f"{name}_{kind}" for name in (*fairness.COMPARED, *fairness.ERRORS) for kind in ("ratio", "difference")}
-    there = {(one.name, one.column) for one in metrics}
+def missing(
+    gates: Sequence[Gate], metrics: Sequence[Metric], columns: Collection[str], signature: Signature
+) -> list[Metric]:
+    """What alerts ask of the groups of a column that could not be measured: there, and undefined."""
+    compared, own = _NAMES[signature.task]
+    whole = {f"{name}_{kind}" for name in compared for kind in ("ratio", "difference")}
+    there = {(one.name, one.column, _fold(one.level)) for one in metrics}
     return [
-        Metric(gate.metric, None, None, None, 1, gate.column)
+        Metric(gate.metric, None, None, None, 1, gate.column, gate.level)
         for gate in gates
-        if gate.metric in known and gate.column in columns and gate.level is None
-        if (gate.metric, gate.column) not in there
+        if gate.column in columns and gate.metric in (whole if gate.level is None else own)
+        if (gate.metric, gate.column, _fold(gate.level)) not in there
     ]
+
+
+def _fold(level: str | None) -> str | None:
+    return None if level is None else level.strip().casefold()

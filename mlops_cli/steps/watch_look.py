@@ -106,7 +106,7 @@ def look(
         metrics += watch_telemetry.measure(stream, span.until, tests, each)
     columns = {*by, *others, *(stream.names.values() if stream else ())}
     metrics += watch_by.missing(gates, metrics, columns)
-    metrics += watch_fairness.missing(gates, metrics, by)
+    metrics += watch_fairness.missing(gates, metrics, by, signature)
     telemetry = watch_telemetry.described(stream, quarters, metrics) if stream else None
     notes = [*_notes(subject, span, reference, log, joined, useless), *_told(telemetry)]
 

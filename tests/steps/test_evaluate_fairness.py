@@ -80,6 +80,10 @@ def test_gates_on_a_ratio_have_three_answers(cli, model):
         "evaluate", ref, "--data", "people.parquet", "--require", "demographic_parity_ratio[sex]>=0.8"
     )  # fmt: skip
     assert unknown.code == 2 and "--by sex measures more of that column" in unknown.err
+    level = cli(
+        "evaluate", ref, "--data", "people.parquet", "--by", "sex", "--require", "accuracy_ratio[sex=f]>0.8"
+    )  # fmt: skip
+    assert level.code == 2 and "write accuracy_ratio[sex]" in level.err
     tiny = cli("evaluate", ref, "--data", "people.parquet", "--by", "years", "--require", "accuracy_ratio[years]>0.1")
     assert tiny.code == 0  # quarters of a number are groups
 

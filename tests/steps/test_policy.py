@@ -292,6 +292,8 @@ def test_watch_compares_groups_with_and_without_labels(flights, cli):
     assert found["demographic_parity_ratio", "carrier", None]["n"] == 1500
     odds = cli(*log, "--alert", "equalized_odds_ratio[carrier]<0.2")
     assert odds.code == 3 and "no --actuals" in odds.err
+    level = cli(*log, "--alert", "fpr[carrier=aa]>0.5")
+    assert level.code == 3 and "no --actuals" in level.err
     labelled = cli(*log, "--actuals", "landed.parquet", "--alert", "equalized_odds_ratio[carrier]<0.01")
     assert labelled.code == 0
     names = [(one["name"], one["column"], one["level"]) for one in entries()[-1]["metrics"]]

@@ -53,6 +53,7 @@ OTHER: list[tuple[str, tuple[str, ...]]] = [
     ("evaluate", ("--seed", "1")),
     ("evaluate", ("--data", "dataset")),
     ("evaluate", ("--by", "carrier")),
+    ("evaluate", ("--positive", "false")),
     ("predict", ("--proba",)),
     ("predict", ("--keep", "id")),
 ]
