@@ -114,6 +114,7 @@ def facts(measured: Measurements) -> list[tuple[str, str]]:
         lines.append(("Probabilities", f"calibrated ({made.calibration})"))
     if made is not UNSET and made.threshold is not None:
         how = "as given" if made.chosen == f"{made.threshold:g}" else f"chosen on the valid rows for {made.chosen}"
+        how = "of least cost" if made.chosen == "cost" else how
         lines.append(("Threshold", f"{made.threshold:.4g}, {how}"))
     elif made is not UNSET and made.chosen is not None:
         lines.append(("Answer", "the class of least expected cost"))

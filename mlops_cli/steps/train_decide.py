@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from mlops_cli.errors import InputUnusable, MlopsError, Usage
+from mlops_cli.metrics import cost
 from mlops_cli.metrics.intervals import Floats, Ints
 from mlops_cli.models.target import Target
 from mlops_cli.runtime import decision
@@ -139,16 +140,24 @@ def _learnt(
     threshold = asked.wanted.number
     if threshold is None:
         assert own is not None and actual is not None
-        threshold, _ = _chosen(asked.wanted, own, actual, signature, priced)
+        threshold, _ = _chosen(asked.wanted, own, actual, signature, made)
     return msgspec.structs.replace(made, threshold=threshold)
 
 
-def _chosen(
-    wanted: Wanted, proba: Floats, actual: Ints, signature: Signature, priced: Costs | None
-) -> tuple[float, float]:
-    """The threshold of a binary model, and what it reaches."""
+def _chosen(wanted: Wanted, proba: Floats, actual: Ints, signature: Signature, made: Decision) -> tuple[float, float]:
+    """The threshold of a binary model, and what it reaches on these rows.
+
+    Of calibrated probabilities the one of least cost is known from the costs alone (Elkan 2001). After isotonic that is
+    where these rows cost least; after platt it varies less from sample to sample than the place of the least.
+    """
     positive = signature.positive_index()
-    return train_threshold.choose(proba[:, positive], actual == positive, wanted, _ordered(priced, positive))
+    score, truth, table = proba[:, positive], actual == positive, _ordered(made.costs, positive)
+    if wanted.metric == "cost" and made.calibration is not None and table is not None:
+        even = train_threshold.break_even(table)
+        if even is not None:
+            spent = cost.by_threshold(score, truth.astype(np.int64), table, np.array([even]))
+            return even, float(spent[0])
+    return train_threshold.choose(score, truth, wanted, table)
 
 
 def _ordered(priced: Costs | None, positive: int) -> Floats | None:
@@ -229,7 +238,7 @@ def _threshold_told(wanted: Wanted, made: Decision, own: Floats, actual: Ints, s
     """The threshold that was chosen, and what it would be in theory."""
     proba = own if made.calibration is None else decision.calibrated(own, made.calibration, signature)
     positive = signature.positive_index()
-    reached = _chosen(wanted, proba, actual, signature, made.costs)[1]
+    reached = _chosen(wanted, proba, actual, signature, made)[1]
     what = wanted.metric if wanted.least is None else {"precision": "recall", "recall": "precision"}[wanted.metric]
     unit = f" {made.costs.unit}" if wanted.metric == "cost" and made.costs else ""
     few = int((actual == positive).sum())
@@ -237,6 +246,6 @@ def _threshold_told(wanted: Wanted, made: Decision, own: Floats, actual: Ints, s
     notes = [f"{text} ({few:,} positive)"]
     table = _ordered(made.costs, positive)
     even = None if table is None or wanted.metric != "cost" else train_threshold.break_even(table)
-    if even is not None:
-        notes.append(f"were probabilities exact, {even:.4g} would cost least")
+    if even is not None and made.calibration is None:
+        notes.append(f"were probabilities exact, {even:.4g} would cost least: --calibrate decides by that")
     return notes

@@ -8,7 +8,10 @@ import polars as pl
 import pytest
 import watching as world
 
-from mlops_cli.store import registry
+from mlops_cli.runtime import decision
+from mlops_cli.runtime.costs import Costs
+from mlops_cli.runtime.decision import Decision
+from mlops_cli.store import artefact, registry
 
 SERIES = Path("watch/flights@production")
 WATCH = ("watch", "flights@production", "--log", "logs")
@@ -304,3 +307,32 @@ def test_the_registry_is_only_read(flights, cli):
     cli("watch", "flights@production", "--log", "logs")
     assert before == sorted(path for path in Path("mlops-registry").rglob("*"))
     assert registry.locate(None).newest("flights") == 1
+
+
+def test_what_errors_cost_is_watched(work, cli):
+    costs = Costs("EUR", [False, True], [[0.0, 1.0], [10.0, 0.0]])
+    made = world.model(Path("m"))
+    (made.path / "decision.json").write_bytes(decision.encode(Decision(costs=costs)))
+    (made.path / "manifest.json").unlink()
+    artefact.seal(made.path, kind="model", created="", tool="", command=[], inputs=[])
+    assert cli("register", "m", "--name", "flights", "--alias", "production").code == 0
+    asked = world.inputs(600, seed=1)
+    world.log("logs", asked)
+    labels = world.truth(world.BINARY, asked, seed=2, noise=0.1)
+    world.actuals(labels).write_parquet("landed.parquet")
+    given = ("watch", "flights@production", "--log", "logs", "--alert")
+    waiting = cli(*given, "cost>0.1")
+    assert waiting.code == 3 and "no --actuals" in waiting.err
+    told = (*given, "cost>0.1", "--actuals", "landed.parquet")
+    assert cli(*told, "--by", "late", "--prom", "w.prom").code == 1
+    assert cli(*given, "cost>2", "--actuals", "landed.parquet").code == 0
+    said = [bool(p) for p in asked["x"].to_numpy() >= 0]
+    spent = sum(
+        10 if truth and not answer else 1 for truth, answer in zip(labels, said, strict=True) if truth != answer
+    )
+    assert metric(entries()[1], "cost")["value"] == pytest.approx(spent / 600)
+    assert metric(entries()[1], "cost", "late")["value"] is not None
+    assert (
+        f'metric="cost",slice="",kind="actual"}} {metric(entries()[1], "cost")["value"]!r}'
+        in Path("w.prom").read_text()
+    )

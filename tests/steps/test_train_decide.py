@@ -107,6 +107,15 @@ def test_thresholds_by_cost_and_by_limits():
         train_threshold.choose(*worst, train_threshold.read("precision>=0.9"))
 
 
+def test_after_isotonic_the_threshold_of_the_costs_is_that_of_the_rows():
+    score, truth = scores(700, seed=9)
+    table = np.array([[0.0, 1.0], [4.0, 0.0]])
+    honest = decision.mapped(score, "isotonic", train_calibrate.isotonic(score, truth))
+    _, least = train_threshold.choose(score, truth, train_threshold.read("cost"), table)
+    spent = table[truth.astype(int), (honest >= train_threshold.break_even(table)).astype(int)].mean()
+    assert spent == pytest.approx(least, abs=0.005)
+
+
 def test_of_equally_good_thresholds_the_middle_is_taken():
     score, truth = np.array([0.1, 0.2, 0.7, 0.9]), np.array([False, False, True, True])
     assert train_threshold.choose(score, truth, train_threshold.read("f1")) == (0.45, 1.0)
@@ -163,10 +172,10 @@ def test_a_decision_is_kept_and_everything_answers_by_it(cli, parts):
     Path("costs.toml").write_text(COSTS)
     flags = ("--calibrate", "platt", "--threshold", "cost", "--cost", "costs.toml")
     ended = cli("train", parts("yes"), "--target", "yes", *FEW, *flags, "-o", "model")
-    assert ended.ref and "threshold" in ended.err and "0.09091 would cost least" in ended.err
+    assert ended.ref and "threshold 0.09091 for cost" in ended.err
     made = load("model/decision.json")
     assert made["costs"] == {"currency": "EUR", "classes": [False, True], "table": [[0.0, 1.0], [10.0, 0.0]]}
-    assert made["chosen"] == "cost" and 0 < made["threshold"] < 0.5
+    assert made["chosen"] == "cost" and made["threshold"] == pytest.approx(1 / 11)  # known from the costs alone
     example = load("model/example.json")
     assert (
         predictors.load(Path("model")).answer(example["request"]["dataframe_records"])
@@ -189,13 +198,16 @@ def test_a_decision_is_kept_and_everything_answers_by_it(cli, parts):
     assert document["decided"] == {"calibration": "platt", "threshold": made["threshold"], "chosen": "cost"}
     assert any(one["name"] == "cost" and one["column"] == "letter" for one in document["metrics"])
     page = Path("result/report.html").read_text()
-    assert "Cost by threshold" in page and "chosen on the valid rows for cost" in page and "true → false" in page
+    assert "Cost by threshold" in page and "of least cost" in page and "true → false" in page
 
 
 def test_another_cost_another_champion(cli, parts):
     Path("costs.toml").write_text(COSTS)
     cli("train", parts("yes"), "--target", "yes", *FEW, "-o", "plain")
-    cli("train", "parts", "--target", "yes", *FEW, "--threshold", "cost", "--cost", "costs.toml", "-o", "priced")
+    ended = cli(
+        "train", "parts", "--target", "yes", *FEW, "--threshold", "cost", "--cost", "costs.toml", "-o", "priced"
+    )
+    assert "were probabilities exact, 0.09091" in ended.err
     ended = cli("evaluate", "plain", "--require", "cost<1")
     assert ended.code == 2 and "nobody says what errors cost" in ended.err
     assert cli("evaluate", "plain", "--cost", "costs.toml", "-o", "one").code == 0
