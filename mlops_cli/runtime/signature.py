@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from mlops_cli.errors import Corrupt, Missing
 
@@ -31,7 +32,8 @@ class Signature(msgspec.Struct, frozen=True):
     `classes` are the target's values in sort order (None for regression), and the order of `proba`;
     `positive` is one of them when the task is binary. `context` are columns that may come with a row (camera, time),
     are logged, and never reach the model. `measured` is what is read off an image and its answer
-    (`Prediction.measured`) and logged in the place of its bytes.
+    (`Prediction.measured`) and logged in the place of its bytes. `loss` is what a regression has learnt to make small
+    (`quantile`, `poisson`, …), `alpha` which quantile; a reader that does not know them loses a metric and no more.
     """
 
     family: str
@@ -43,6 +45,8 @@ class Signature(msgspec.Struct, frozen=True):
     format: int = FORMAT
     context: list[InputColumn] = []
     measured: list[InputColumn] = []
+    loss: str | UnsetType = UNSET
+    alpha: float | UnsetType = UNSET
 
     @property
     def names(self) -> list[str]:

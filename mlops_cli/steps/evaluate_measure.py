@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from msgspec import UnsetType
 
 from mlops_cli.metrics import classification, confusion, regression, slices
 from mlops_cli.metrics.base import Confusion, Measurements, Metric, Subject
@@ -56,7 +57,10 @@ def _metrics(answers: Answers, signature: Signature, rows: Ints, seed: int, **mo
     """The metrics of some rows."""
     actual, predicted = answers.actual[rows], answers.predicted[rows]
     if signature.classes is None:
-        return regression.regression(actual.astype(np.float64), predicted.astype(np.float64), seed=seed)
+        loss = None if isinstance(signature.loss, UnsetType) else signature.loss
+        alpha = None if isinstance(signature.alpha, UnsetType) else signature.alpha
+        values = actual.astype(np.float64), predicted.astype(np.float64)
+        return regression.regression(*values, seed=seed, loss=loss, alpha=alpha)
     proba = None if answers.proba is None else answers.proba[rows]
     if signature.task == "multiclass":
         levels = answers.levels

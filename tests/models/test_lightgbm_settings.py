@@ -5,7 +5,7 @@ import pytest
 
 from mlops_cli.errors import InputUnusable, Usage
 from mlops_cli.models import lightgbm
-from mlops_cli.models.lightgbm_settings import check_labels, complete
+from mlops_cli.models.lightgbm_settings import Shape, check_labels, complete
 
 
 def test_values_have_their_types():
@@ -49,7 +49,7 @@ def test_what_is_refused(name, text, says):
 
 def test_an_objective_of_another_task():
     with pytest.raises(Usage, match="does not fit a binary"):
-        complete({"objective": "huber"}, "binary", 2, 100, 0)
+        complete({"objective": "huber"}, "binary", Shape(2, 100, 5), 0)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_an_objective_of_another_task():
 )
 def test_settings_that_exclude_each_other(given):
     with pytest.raises(Usage):
-        complete(given, "binary", 2, 100, 0)
+        complete(given, "binary", Shape(2, 100, 5), 0)
 
 
 def test_targets_that_an_objective_cannot_have():
@@ -74,17 +74,17 @@ def test_targets_that_an_objective_cannot_have():
 
 
 def test_leaves_adapt_to_few_rows():
-    assert complete({}, "regression", 0, 150, 0)["min_data_in_leaf"] == 3
-    assert complete({}, "regression", 0, 10, 0)["min_data_in_leaf"] == 2
-    assert complete({}, "regression", 0, 100_000, 0)["min_data_in_leaf"] == 20
-    assert complete({"min_data_in_leaf": 7}, "regression", 0, 150, 0)["min_data_in_leaf"] == 7
+    assert complete({}, "regression", Shape(0, 150, 5), 0)["min_data_in_leaf"] == 3
+    assert complete({}, "regression", Shape(0, 10, 5), 0)["min_data_in_leaf"] == 2
+    assert complete({}, "regression", Shape(0, 100_000, 5), 0)["min_data_in_leaf"] == 20
+    assert complete({"min_data_in_leaf": 7}, "regression", Shape(0, 150, 5), 0)["min_data_in_leaf"] == 7
 
 
 def test_a_bagging_fraction_takes_effect():
-    assert complete({"bagging_fraction": 0.5}, "binary", 2, 100, 0)["bagging_freq"] == 1
-    assert complete({"bagging_fraction": 0.5, "bagging_freq": 3}, "binary", 2, 100, 0)["bagging_freq"] == 3
+    assert complete({"bagging_fraction": 0.5}, "binary", Shape(2, 100, 5), 0)["bagging_freq"] == 1
+    assert complete({"bagging_fraction": 0.5, "bagging_freq": 3}, "binary", Shape(2, 100, 5), 0)["bagging_freq"] == 3
 
 
 def test_metrics_by_task():
-    assert next(iter(lightgbm.metrics("binary"))) == "log_loss"
-    assert lightgbm.metrics("binary")["roc_auc"] and not lightgbm.metrics("regression")["rmse"]
+    assert next(iter(lightgbm.metrics("binary", {}))) == "log_loss"
+    assert lightgbm.metrics("binary", {})["roc_auc"] and not lightgbm.metrics("regression", {})["rmse"]
