@@ -27,6 +27,8 @@ MEANINGS = {
     "r2": "share of the target's variance that is explained: 0 is what its mean would reach",
     "mape": "mean absolute error as a share of the actual value; undefined when one of them is 0",
     "bias": "mean of predicted minus actual, in the target's unit: 0 is best",
+    "pinball_loss": "what the model's quantile makes least, in the target's unit: lower is better",
+    "poisson_deviance": "mean Poisson deviance, what a model of counts makes least: lower is better",
     "rows": "rows that were measured",
 }
 
@@ -44,6 +46,7 @@ TITLES = {
     "mae": "MAE",
     "r2": "R²",
     "mape": "MAPE",
+    "poisson_deviance": "Poisson deviance",
 }
 
 SHARES = frozenset({

@@ -65,6 +65,8 @@ class LightGBM:
         )
         self._target, self._metric, self._seed, self._shared = target, metric, seed, shared
         self._by = lightgbm_metrics.offered(target.task, shared.get("objective"), alpha or None)[metric]
+        if self._terms.monotone:
+            lightgbm_settings.check_monotone(shared, target.task)
         self._constraints = _constraints(self.features, self._terms)
         rows = _rows(tables.train)
         self._rows = rows

@@ -24,6 +24,10 @@ WHOLE_ROWS = 20_000
 CROSSED_ROWS = 10_000
 """Up to so many, the rounds are told by parts that are left out in turn: one small valid part tells them badly."""
 FOLDS = 5
+FEW_ROWS, MANY_ROWS = 2_000, 50_000
+"""Below the one and from the other on other settings are usual; see `usual`."""
+SAMPLED_COLUMNS = 4
+"""With fewer columns each split looks at all of them."""
 
 OBJECTIVES: dict[Task, tuple[str, ...]] = {
     "binary": ("binary",),
@@ -39,6 +43,7 @@ _ALIASES = {
 }
 """Other names of objectives that people know."""
 _NO_MONOTONE = ("regression_l1", "quantile", "mape")
+"""Losses of which the leaves are set anew after a tree has grown, so that LightGBM cannot hold them in order."""
 
 
 _SHARE = Number(False, 0, 1, open=True)
@@ -119,13 +124,17 @@ def patience(learning_rate: float) -> int:
 
 
 def usual(shape: Shape) -> dict[str, Any]:
-    """The settings that nobody gave, from the shape of the data alone: never from time or processors."""
-    return {
-        "learning_rate": 0.1,
-        "num_leaves": 31,
-        # A leaf of twenty rows is too coarse for a few hundred.
-        "min_data_in_leaf": min(20, max(2, shape.rows // 50)),
-    }
+    """The settings that nobody gave, from the shape of the data alone: never from time or processors.
+
+    Few rows want small trees and slow learning, and each split a choice of half the columns; docs/training.md has the
+    table, docs/benchmark.md what it was chosen on.
+    """
+    if shape.rows >= MANY_ROWS:
+        return {"learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 20}
+    few = shape.rows < FEW_ROWS
+    found: dict[str, Any] = {"learning_rate": 0.05, "num_leaves": 8 if few else 16, "lambda_l2": 1.0 if few else 0.0}
+    found |= {"min_data_in_leaf": min(10, max(2, shape.rows // 15)), "min_data_per_group": 20, "cat_smooth": 20.0}
+    return found | ({"feature_fraction_bynode": 0.5} if shape.columns >= SAMPLED_COLUMNS else {})
 
 
 def complete(settings: Mapping[str, Any], task: Task, shape: Shape, seed: int) -> dict[str, Any]:
@@ -157,6 +166,13 @@ def check_objective(settings: Mapping[str, Any], task: Task) -> None:
     objective = settings.get("objective", OBJECTIVES[task][0])
     if objective not in OBJECTIVES[task]:
         raise Usage(f"objective={objective} does not fit a {task}", f"there is: {', '.join(OBJECTIVES[task])}")
+
+
+def check_monotone(settings: Mapping[str, Any], task: Task) -> None:
+    """Usage for a loss that LightGBM does not learn under monotone constraints: it would print its own refusal."""
+    objective = settings.get("objective", OBJECTIVES[task][0])
+    if objective in _NO_MONOTONE:
+        raise Usage(f"--monotone does not go with objective={objective}", "huber is near to l1 and takes it")
 
 
 def _check_together(settings: Mapping[str, Any]) -> None:
