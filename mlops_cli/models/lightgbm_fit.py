@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-# Before the library loads: its threads would spin while waiting, and take the core that another process needs.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-import lightgbm
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -22,26 +16,12 @@ from mlops_cli.errors import InputUnusable, Usage
 from mlops_cli.models import lightgbm_metrics, lightgbm_settings, terms
 from mlops_cli.models.base import Fit, Progress, Settings, Tables
 from mlops_cli.models.lightgbm_prepare import prepare
+from mlops_cli.models.lightgbm_rows import Rows, lightgbm
 from mlops_cli.models.lightgbm_settings import CROSSED_ROWS, FOLDS, ROUNDS, ROUNDS_WITHOUT_VALID, WHOLE_ROWS
 from mlops_cli.models.target import Target
 from mlops_cli.runtime import features, lightgbm_text
 from mlops_cli.runtime.lightgbm import FILE, Model
 from mlops_cli.runtime.signature import Signature
-
-_LOG = logging.getLogger(__name__)
-
-
-class _Logger:
-    """Where the package's own messages go; it would print them to stdout."""
-
-    def info(self, message: str) -> None:
-        _LOG.debug(message)
-
-    def warning(self, message: str) -> None:
-        _LOG.debug(message)
-
-
-lightgbm.register_logger(_Logger())
 
 
 class LightGBM:
@@ -68,25 +48,24 @@ class LightGBM:
         if self._terms.monotone:
             lightgbm_settings.check_monotone(shared, target.task)
         self._constraints = _constraints(self.features, self._terms)
-        rows = _rows(tables.train)
-        self._rows = rows
+        valid_rows = 0 if tables.valid is None else _rows(tables.valid)
+        self._rows = _rows(tables.train)
         options = self._told(shared)
         self._known: dict[str, Any] = {
             "params": options,
             "feature_name": [f"f{index}" for index in range(self.features.width)],
             "categorical_feature": _categories(self.features),
         }
-        train = self._matrix(tables, tables.train)
-        self._labels = train.labels
-        lightgbm_settings.check_labels(options, self._labels)
+        few = self._rows + valid_rows <= WHOLE_ROWS
+        train = self._read(tables, tables.train, self._rows, few)
+        lightgbm_settings.check_labels(options, train.labels)
         self._class_weights = self._of_classes(train.labels)
         self._train = self._dataset(train)
         self._valid, self._all, self._apart = None, None, tables.apart
         if tables.valid is not None:
-            valid = self._matrix(tables, tables.valid)
+            valid = self._read(tables, tables.valid, valid_rows, few)
             self._valid = self._dataset(valid, reference=self._train)
-            if rows + len(valid.labels) <= WHOLE_ROWS:
-                self._all = train.and_(valid)
+            self._all = train.and_(valid) if few else None
 
     def fit(self, settings: Settings, threads: int, progress: Progress) -> Fit:
         """Learn from the train rows, stopping early by the valid rows if there are any."""
@@ -196,7 +175,7 @@ class LightGBM:
         fold[order] = np.arange(len(labels)) % FOLDS
         return fold
 
-    def _dataset(self, of: _Matrix, reference: Any = None) -> Any:
+    def _dataset(self, of: _Data, reference: Any = None) -> Any:
         """A data set of LightGBM's, binned: fits side by side share it."""
         weights = of.weights
         if self._class_weights is not None:
@@ -214,22 +193,19 @@ class LightGBM:
         found = terms.of_classes(self._terms, self._target, codes)
         return found[::-1] if found is not None and turned else found
 
-    def _matrix(self, tables: Tables, frame: pl.LazyFrame) -> _Matrix:
-        """The matrix of shape (n, width), the labels and the weights of shape (n,), computed by `runtime/`."""
-        rows = _rows(frame)
-        found = _Matrix(np.empty((rows, self.features.width)), np.empty(rows), None)
+    def _read(self, tables: Tables, frame: pl.LazyFrame, rows: int, few: bool) -> _Data:
+        """What LightGBM bins: of few rows the matrix, which is used again, of more their batches as they come."""
         weight = self._terms.weight
-        if weight is not None:
-            found = replace(found, weights=np.empty(rows))
-        at = 0
-        for part, batch in tables.batches(frame, self.signature):
-            here = slice(at, at + part.height)
-            found.values[here] = features.matrix(self.features, batch)
-            found.labels[here] = self._learned(part[self._target.name])
-            if found.weights is not None and weight is not None:
-                found.weights[here] = part[weight].cast(pl.Float64).to_numpy()
-            at += part.height
-        return found
+        names = [self._target.name] if weight is None else [self._target.name, weight]
+        table = frame.select([selectors.by_name(name) for name in names]).collect(engine="streaming")
+        labels = np.asarray(self._learned(table.to_series(0)), dtype=np.float64)
+        weights = None if weight is None else table.to_series(1).cast(pl.Float64).to_numpy()
+
+        def batches() -> Iterator[NDArray[np.float64]]:
+            for _, batch in tables.batches(frame, self.signature):
+                yield features.matrix(self.features, batch)
+
+        return _Data(np.concatenate(list(batches())) if few else Rows(batches, rows), labels, weights)
 
     def _learned(self, values: pl.Series) -> NDArray[Any]:
         """What LightGBM learns: 1 for the positive class, the class's index, or the number itself."""
@@ -240,20 +216,20 @@ class LightGBM:
 
 
 @dataclass(frozen=True)
-class _Matrix:
+class _Data:
     """What LightGBM bins: values (n, width), labels (n,), and the weights (n,) of rows that have some."""
 
-    values: NDArray[np.float64]
+    values: NDArray[np.float64] | Rows
     labels: NDArray[np.float64]
     weights: NDArray[np.float64] | None
 
-    def and_(self, other: _Matrix) -> _Matrix:
-        """Both, one below the other."""
+    def and_(self, other: _Data) -> _Data:
+        """Both, one below the other; of matrices."""
         weights = None
         if self.weights is not None and other.weights is not None:
             weights = np.concatenate([self.weights, other.weights])
-        values, labels = np.concatenate([self.values, other.values]), np.concatenate([self.labels, other.labels])
-        return _Matrix(values, labels, weights)
+        values, labels = (np.concatenate([getattr(each, of) for each in (self, other)]) for of in ("values", "labels"))
+        return _Data(values, labels, weights)
 
 
 def _fit(booster: Any, score: float | None) -> Fit:

@@ -295,8 +295,9 @@ def test_strings_stored_as_categories(cli):
 def test_lightgbm_is_not_installed(cli, parts, monkeypatch):
     parts("yes")
     monkeypatch.setitem(sys.modules, "lightgbm", None)
-    monkeypatch.delitem(sys.modules, "mlops_cli.models.lightgbm_fit", raising=False)
-    monkeypatch.delattr("mlops_cli.models.lightgbm_fit", raising=False)
+    for module in ("lightgbm_fit", "lightgbm_rows"):
+        monkeypatch.delitem(sys.modules, f"mlops_cli.models.{module}", raising=False)
+        monkeypatch.delattr(f"mlops_cli.models.{module}", raising=False)
     ended = cli("train", "parts", "--target", "yes")
     assert ended.code == 7 and "mlops-cli[lightgbm]" in ended.err
 
