@@ -17,7 +17,7 @@ from mlops_cli.models import lightgbm_metrics, lightgbm_settings, terms
 from mlops_cli.models.base import Fit, Progress, Settings, Tables
 from mlops_cli.models.lightgbm_prepare import prepare
 from mlops_cli.models.lightgbm_rows import Rows, lightgbm
-from mlops_cli.models.lightgbm_settings import CROSSED_ROWS, FOLDS, ROUNDS, ROUNDS_WITHOUT_VALID, WHOLE_ROWS
+from mlops_cli.models.lightgbm_settings import FOLDS, ROUNDS_WITHOUT_VALID, WHOLE_ROWS
 from mlops_cli.models.target import Target
 from mlops_cli.runtime import features, lightgbm_text
 from mlops_cli.runtime.lightgbm import FILE, Model
@@ -49,15 +49,16 @@ class LightGBM:
             lightgbm_settings.check_monotone(shared, target.task)
         self._constraints = _constraints(self.features, self._terms)
         valid_rows = 0 if tables.valid is None else _rows(tables.valid)
-        self._rows = _rows(tables.train)
+        train_rows = _rows(tables.train)
+        self._shape = lightgbm_settings.Shape(len(target.classes or ()), train_rows, self.features.width)
         options = self._told(shared)
         self._known: dict[str, Any] = {
             "params": options,
             "feature_name": [f"f{index}" for index in range(self.features.width)],
             "categorical_feature": _categories(self.features),
         }
-        few = self._rows + valid_rows <= WHOLE_ROWS
-        train = self._read(tables, tables.train, self._rows, few)
+        few = train_rows + valid_rows <= WHOLE_ROWS
+        train = self._read(tables, tables.train, train_rows, few)
         lightgbm_settings.check_labels(options, train.labels)
         self._class_weights = self._of_classes(train.labels)
         self._train = self._dataset(train)
@@ -82,7 +83,8 @@ class LightGBM:
             return fit
         data = self._dataset(self._all)
         rounds = fit.rounds
-        if not self._apart and len(self._all.labels) <= CROSSED_ROWS and self._patience(settings):
+        crossed = lightgbm_settings.crossed(self._shape, len(self._all.labels)) and not self._apart
+        if crossed and self._patience(settings):
             rounds = self._best_rounds(data, settings, threads)
         booster, _ = self._learn(data, None, {**settings, "num_iterations": rounds}, threads, progress)
         return Fit(_fit(booster, None).model, rounds, fit.score)
@@ -92,7 +94,7 @@ class LightGBM:
 
         The parts share the bins of the whole, whose edges depend on no target.
         """
-        fold = np.random.default_rng(self._seed).permutation(self._rows) % folds
+        fold = np.random.default_rng(self._seed).permutation(self._shape.rows) % folds
         scores: list[float] = []
         rounds: list[int] = []
         for held in range(folds):
@@ -117,8 +119,7 @@ class LightGBM:
 
     def _told(self, settings: Settings) -> dict[str, Any]:
         """All that LightGBM is told, but for the number of threads."""
-        shape = lightgbm_settings.Shape(len(self._target.classes or ()), self._rows, self.features.width)
-        told = lightgbm_settings.complete({**self._shared, **settings}, self._target.task, shape, self._seed)
+        told = lightgbm_settings.complete({**self._shared, **settings}, self._target.task, self._shape, self._seed)
         return told | ({"monotone_constraints": self._constraints} if any(self._constraints) else {})
 
     def _patience(self, settings: Settings) -> int:
@@ -130,7 +131,8 @@ class LightGBM:
         self, train: Any, valid: Any, settings: Settings, threads: int, progress: Progress
     ) -> tuple[Any, float | None]:
         """One LightGBM fit, and the metric on `valid` at its best round."""
-        rounds = settings.get("num_iterations", ROUNDS if valid is not None else ROUNDS_WITHOUT_VALID)
+        usual = ROUNDS_WITHOUT_VALID if valid is None else lightgbm_settings.most_rounds(self._shape)
+        rounds = settings.get("num_iterations", usual)
         told = self._told(settings) | {"metric": self._by.own or "None", "num_threads": threads}
         callbacks: list[Any] = [lambda env: progress(env.iteration + 1, rounds)]
         if valid is not None and self._patience(settings):
@@ -158,7 +160,7 @@ class LightGBM:
             found: Any = lightgbm.cv(
                 told,
                 data,
-                settings.get("num_iterations", ROUNDS),
+                settings.get("num_iterations", lightgbm_settings.most_rounds(self._shape)),
                 folds=parts,
                 feval=lightgbm_metrics.feval(self._metric, self._by),
                 callbacks=[lightgbm.early_stopping(self._patience(settings), verbose=False)],

@@ -40,7 +40,7 @@ def feval(name: str, of: Metric) -> Callable[[Any, Any], tuple[str, float, bool]
 
     def told(answers: Any, data: Any) -> tuple[str, float, bool]:
         labels, weights = data.get_label().astype(np.float64), data.get_weight()
-        weights = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+        weights = np.ones(len(labels)) if weights is None or not weights.any() else weights.astype(np.float64)
         return name, measure(labels, np.asarray(answers), weights), of.higher
 
     return told

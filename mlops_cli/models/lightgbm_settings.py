@@ -17,12 +17,14 @@ from mlops_cli.runtime.signature import Task
 
 ALPHA = 0.9
 """The quantile that LightGBM learns when nobody says which."""
-ROUNDS = 4_000
+ROUNDS, ROUNDS_OF_MANY = 4_000, 1_000
+"""At most, where nothing stops a fit earlier: of rows below MANY_ROWS, and of more."""
 ROUNDS_WITHOUT_VALID = 100
 WHOLE_ROWS = 20_000
 """Up to so many train and valid rows the model learns from both in the end: there every row counts."""
-CROSSED_ROWS = 10_000
-"""Up to so many, the rounds are told by parts that are left out in turn: one small valid part tells them badly."""
+CROSSED_ROWS, CROSSED_TREES = 10_000, 50_000
+"""Up to so many rows, and rows times trees a round, the rounds are told by parts that are left out in turn: one small
+valid part tells them badly."""
 FOLDS = 5
 FEW_ROWS, MANY_ROWS = 2_000, 50_000
 """Below the one and from the other on other settings are usual; see `usual`."""
@@ -121,6 +123,17 @@ def loss(task: Task, settings: Mapping[str, Any]) -> tuple[str | UnsetType, floa
 def patience(learning_rate: float) -> int:
     """Rounds without anything better before a fit stops: a slow learner needs more of them."""
     return min(200, max(50, round(5 / learning_rate)))
+
+
+def crossed(shape: Shape, rows: int) -> bool:
+    """Whether the rounds of a model of so many rows are told by parts of them that are left out in turn."""
+    trees = shape.classes if shape.classes > 2 else 1
+    return rows <= CROSSED_ROWS and rows * trees <= CROSSED_TREES
+
+
+def most_rounds(shape: Shape) -> int:
+    """The rounds of a fit that nothing stops earlier."""
+    return ROUNDS if shape.rows < MANY_ROWS else ROUNDS_OF_MANY
 
 
 def usual(shape: Shape) -> dict[str, Any]:

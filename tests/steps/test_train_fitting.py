@@ -279,7 +279,7 @@ def test_few_rows_and_hard_targets(cli, work):
     assert ended.code == 4 and "more than 1000 classes" in ended.err
     pl.DataFrame({"x": range(50), "y": [2.5] * 50}).write_parquet("one.parquet")
     ended = cli("train", "one.parquet", "--target", "y", "--task", "regression", "-o", "one")
-    assert ended.code == 4 and "one class" in ended.err
+    assert ended.code == 4 and "one value" in ended.err
 
 
 def test_a_family_that_does_not_take_a_flag(cli, work):
