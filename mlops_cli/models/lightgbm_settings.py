@@ -17,14 +17,14 @@ from mlops_cli.runtime.signature import Task
 
 ALPHA = 0.9
 """The quantile that LightGBM learns when nobody says which."""
-ROUNDS, ROUNDS_OF_MANY = 4_000, 1_000
-"""At most, where nothing stops a fit earlier: of rows below MANY_ROWS, and of more."""
+ROUNDS, ROUNDS_BETWEEN = 1_000, 2_000
+"""At most, where nothing stops a fit earlier: of few or many rows, and between FEW_ROWS and MANY_ROWS."""
 ROUNDS_WITHOUT_VALID = 100
 WHOLE_ROWS = 20_000
 """Up to so many train and valid rows the model learns from both in the end: there every row counts."""
-CROSSED_ROWS, CROSSED_TREES = 10_000, 50_000
-"""Up to so many rows, and rows times trees a round, the rounds are told by parts that are left out in turn: one small
-valid part tells them badly."""
+CROSSED_ROWS, CROSSED_WORK = 10_000, 500_000
+"""Up to so many rows, and so many cells times trees a round, the rounds are told by parts that are left out in turn:
+one small valid part tells them badly."""
 FOLDS = 5
 FEW_ROWS, MANY_ROWS = 2_000, 50_000
 """Below the one and from the other on other settings are usual; see `usual`."""
@@ -128,12 +128,12 @@ def patience(learning_rate: float) -> int:
 def crossed(shape: Shape, rows: int) -> bool:
     """Whether the rounds of a model of so many rows are told by parts of them that are left out in turn."""
     trees = shape.classes if shape.classes > 2 else 1
-    return rows <= CROSSED_ROWS and rows * trees <= CROSSED_TREES
+    return rows <= CROSSED_ROWS and rows * shape.columns * trees <= CROSSED_WORK
 
 
 def most_rounds(shape: Shape) -> int:
     """The rounds of a fit that nothing stops earlier."""
-    return ROUNDS if shape.rows < MANY_ROWS else ROUNDS_OF_MANY
+    return ROUNDS_BETWEEN if FEW_ROWS <= shape.rows < MANY_ROWS else ROUNDS
 
 
 def usual(shape: Shape) -> dict[str, Any]:

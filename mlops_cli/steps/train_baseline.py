@@ -143,4 +143,4 @@ def judge(model: Artefact) -> Verdict:
         return Verdict()
     sure = "is worse than" if by.low > 0 else "does not beat"
     found = f"{by.name} differs by {by.value:+.3g}, 95 % interval {by.low:+.3g} to {by.high:+.3g}, on {by.n:,} rows"
-    return Verdict(lines=(f"the model {sure} the baseline, {of.rule} in every row: {found}",))
+    return Verdict(lines=(f"warning: the model {sure} the baseline, {of.rule} in every row: {found}",))
