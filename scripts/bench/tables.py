@@ -61,6 +61,7 @@ TABLES = [
     Kind("sk-digits", "target"),
     Kind("sk-wine", "target"),
     Kind("sk-diabetes", "target"),
+    Kind("sk-breast_cancer", "target"),
     Kind("survival-flchain", "death", ("futime", "chapter")),
 ]
 """What the usual settings were chosen on."""
@@ -69,7 +70,6 @@ HELD_BACK = [
     Kind("modeldata-lending_club", "Class"),
     Kind("modeldata-cells", "class", ("case",)),
     Kind("AER-NMES1988", "visits", ("nvisits", "ovisits", "novisits")),
-    Kind("sk-breast_cancer", "target"),
     Kind("DAAG-spam7", "yesno"),
     Kind("Ecdat-Computers", "price"),
     Kind("carData-TitanicSurvival", "survived"),
