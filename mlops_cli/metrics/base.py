@@ -79,6 +79,18 @@ class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
     chosen: str | None = None
 
 
+class Baseline(msgspec.Struct, frozen=True):
+    """What a rule that looks at no column reaches on the same rows.
+
+    `rule` says what it answers, `metrics` are its own, and `difference` is the model's less its own of the metric that
+    the model learns by, from the same rows, both weighted as in training; a metric of which lower is better.
+    """
+
+    rule: str
+    metrics: list[Metric]
+    difference: Metric
+
+
 class Measurements(msgspec.Struct, frozen=True, kw_only=True):
     """The document `metrics.json` of an evaluation: measurements only, no verdict, no time, no path."""
 
@@ -92,6 +104,7 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True):
     confusion: Confusion | None = None
     model: Subject | None = None
     data: Subject | None = None
+    baseline: Baseline | UnsetType = UNSET  # of a model's own metrics, on its valid rows
     certificate: Certified | UnsetType = UNSET  # see Certified; none without a split or a doubt
     decided: Decided | UnsetType = UNSET
     costs: Costs | UnsetType = UNSET  # what `cost` was measured with

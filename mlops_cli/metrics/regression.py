@@ -10,6 +10,9 @@ from mlops_cli.metrics.grouped import Groups
 from mlops_cli.metrics.intervals import RESAMPLES, Floats, generator, medians, percentiles
 
 NAMES = ("rmse", "mae", "r2", "mape", "bias")
+COUNTING = ("poisson", "tweedie", "gamma")
+"""Losses of targets that are at least 0, whose models have a poisson_deviance."""
+_LOSS = 2  # a stream of random numbers, beside those of NAMES and of the median
 
 
 def regression(
@@ -19,12 +22,15 @@ def regression(
     seed: int = 0,
     resamples: int = RESAMPLES,
     groups: Groups | None = None,
+    loss: str | None = None,
+    alpha: float | None = None,
 ) -> list[Metric]:
-    """rmse, mae, r2, mape, bias and median_absolute_error from (rows,) values.
+    """rmse, mae, r2, mape, bias and median_absolute_error from (rows,) values, and that of the model's own `loss`.
 
     In the target's unit, but for r2 (1 is perfect, 0 what the mean would reach) and mape (a share, not per cent;
     undefined as soon as one actual value is 0, since that row's error would be infinite). bias is the mean of
-    predicted minus actual. Intervals are of whole `groups` where rows belong together.
+    predicted minus actual. A model of a quantile has pinball_loss, one of the COUNTING losses poisson_deviance.
+    Intervals are of whole `groups` where rows belong together.
     """
     rows = len(actual)
     error = predicted - actual
@@ -47,7 +53,42 @@ def regression(
         ordered = absolute[order]
         drawn = grouped.medians(ordered, order, groups, generator(seed, 1), resamples)
     found.append(metric("median_absolute_error", float(np.median(ordered)), percentiles(drawn, tails), rows))
+    if loss == "quantile" and alpha is not None:
+        found.append(_mean("pinball_loss", pinball(actual, predicted, alpha), groups, seed, resamples))
+    elif loss in COUNTING:
+        found.append(_mean("poisson_deviance", deviance(actual, predicted), groups, seed, resamples))
     return [*grouped.alone(found, groups), Metric("rows", float(rows), None, None, rows)]
+
+
+def _mean(name: str, losses: Floats, groups: Groups | None, seed: int, resamples: int) -> Metric:
+    """The mean of what each row adds to a loss; undefined where one of them is."""
+    if not np.isfinite(losses).all():
+        return Metric(name, None, None, None, len(losses))
+    drawn = grouped.means(losses[:, None], groups, generator(seed, _LOSS), resamples)
+    return metric(name, losses.mean(), percentiles(drawn, grouped.tails(len(losses), groups))[0], len(losses))
+
+
+def pinball(actual: Floats, predicted: Floats, alpha: float) -> Floats:
+    """The loss of each row whose least mean is the `alpha` quantile, in the target's unit: shape (rows,).
+
+    alpha (y - q) where the answer q is too low, (1 - alpha) (q - y) where it is too high: Koenker & Bassett,
+    "Regression Quantiles", Econometrica 46 (1978).
+    """
+    short = actual - predicted
+    return np.asarray(np.maximum(alpha * short, (alpha - 1) * short))
+
+
+def deviance(actual: Floats, predicted: Floats) -> Floats:
+    """The Poisson deviance of each row, 2 (y ln(y / m) - y + m): shape (rows,).
+
+    McCullagh & Nelder, Generalized Linear Models (1989), section 2.3. NaN where y is negative or the answer m is not
+    above 0.
+    """
+    usable = (actual >= 0) & (predicted > 0)
+    mean = np.where(usable, predicted, 1.0)
+    count = np.where(usable, actual, 0.0)
+    logs = np.log(np.where(count > 0, count, mean) / mean)
+    return np.where(usable, 2 * (count * logs - count + mean), np.nan)
 
 
 def parts(actual: Floats, predicted: Floats) -> Floats:

@@ -30,6 +30,8 @@ MEANINGS = {
     "bias": "mean of predicted minus actual, in the target's unit: 0 is best",
     "cost": "what a row costs on average, by the stated costs of errors: lower is better, below 0 is a gain",
     "cost_total": "what all rows cost together",
+    "pinball_loss": "what the model's quantile makes least, in the target's unit: lower is better",
+    "poisson_deviance": "mean Poisson deviance, what a model of counts makes least: lower is better",
     "rows": "rows that were measured",
     **{
         f"worst_slice_{name}": "of the slice that is most surely worse than the rest; of all rows where none is"
@@ -59,6 +61,7 @@ TITLES = {
     "r2": "R²",
     "mape": "MAPE",
     "fpr": "False positive rate",
+    "poisson_deviance": "Poisson deviance",
 }
 
 SHARES = frozenset({

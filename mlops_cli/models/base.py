@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from mlops_cli.models.target import Target
+from mlops_cli.models.terms import Terms
 from mlops_cli.runtime.columns import Batch
 from mlops_cli.runtime.predictors import Predictor
 from mlops_cli.runtime.signature import Signature, Task
@@ -38,7 +39,8 @@ class Tables:
 
     `batches(frame, signature)` gives each frame's rows in order as the batches that `runtime/` takes. `checkpoint` is a
     directory for this very work, which a killed process leaves and the same command finds again; None when the
-    work cannot be recognised. It need not exist yet, and is removed when the work is done.
+    work cannot be recognised. It need not exist yet, and is removed when the work is done. `terms` say what counts how
+    much; rows are `apart` when the parts were cut by group, key or time, so that chance must not divide them.
     """
 
     train: pl.LazyFrame
@@ -46,6 +48,8 @@ class Tables:
     batches: Batches
     checkpoint: Path | None = None
     columns: Columns = field(default_factory=Columns)
+    terms: Terms = field(default_factory=Terms)
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,12 @@ class Trainer(Protocol):
     def fit(self, settings: Settings, threads: int, progress: Progress) -> Fit:
         """Learn from the train rows, stopping by the valid rows if there are any."""
 
+    def whole(self, fit: Fit, settings: Settings, threads: int, progress: Progress) -> Fit:
+        """The model to keep: learnt from the valid rows as well where that is worth it, else `fit` itself.
+
+        `fit` has not seen the valid rows, so that it is what is measured, calibrated and compared on them.
+        """
+
     def cross(self, settings: Settings, folds: int) -> Fit:
         """The same on `folds` parts of the train rows in turn, on one thread: mean score and rounds, no model."""
 
@@ -95,7 +105,10 @@ class Family(Protocol):
     def settings(self, given: Mapping[str, str]) -> dict[str, Any]:
         """The values of `--set`, checked as far as possible without data; Usage for an unknown name or a bad value."""
 
-    def metrics(self, task: Task) -> Mapping[str, bool]:
+    TERMS: Sequence[str]
+    """Of `--weight`, `--class-weight` and `--monotone` those that it takes."""
+
+    def metrics(self, task: Task, settings: Settings) -> Mapping[str, bool]:
         """What `--metric` may be for a task, the default first: name → whether higher is better."""
 
     def trainer(self, tables: Tables, target: Target, metric: str, seed: int, settings: Settings) -> Trainer:

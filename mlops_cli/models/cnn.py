@@ -13,6 +13,7 @@ from mlops_cli.runtime.signature import Task
 
 LIBRARIES = ("torch", "onnx", "onnxruntime", "safetensors", "pillow", "numpy")
 SHARED = cnn_settings.OF_DATA
+TERMS = ("--class-weight",)
 
 
 def settings(given: Mapping[str, str]) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def settings(given: Mapping[str, str]) -> dict[str, Any]:
     return cnn_settings.read(given)
 
 
-def metrics(task: Task) -> dict[str, bool]:
+def metrics(task: Task, settings: Settings) -> dict[str, bool]:
     """What `--metric` may be, the default first: name → whether higher is better."""
     return dict(cnn_settings.METRICS[task])
 

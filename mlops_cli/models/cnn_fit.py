@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from mlops_cli.errors import InputUnusable
-from mlops_cli.models import cnn_export, cnn_images, cnn_learn, cnn_network, cnn_settings
+from mlops_cli.models import cnn_export, cnn_images, cnn_learn, cnn_network, cnn_settings, terms
 from mlops_cli.models.base import Fit, Progress, Settings, Tables
 from mlops_cli.models.cnn_checkpoint import Reached
 from mlops_cli.models.cnn_learn import Examples
@@ -66,6 +66,7 @@ class CNN:
             measured=image_model.measured(EMBEDDING, target.classes is not None),
         )
         self.notes: list[str] = []
+        self._terms = tables.terms
         self._higher = cnn_settings.METRICS[target.task][metric]
         codes = self._labels(tables.train)
         if len(codes) < _LEAST_ROWS:
@@ -81,6 +82,10 @@ class CNN:
         made = self._made(self._train, self._valid, settings)
         network, rounds = self._learn(made, threads, progress)
         return self._finished(made, network, rounds, threads)
+
+    def whole(self, fit: Fit, settings: Settings, threads: int, progress: Progress) -> Fit:
+        """The fit itself: its temperature is told by the valid rows, which it must not have learnt."""
+        return fit
 
     def cross(self, settings: Settings, folds: int) -> Fit:
         """On `folds` parts of the train rows in turn: mean score and rounds, no model."""
@@ -133,9 +138,13 @@ class CNN:
 
     def _weighted(self, train: Examples, recipe: Recipe) -> Examples:
         """With weights for classes when some are rare: the root of how many times rarer than the mean, 1 on average."""
+        codes = np.asarray(train.labels, np.int64)
+        asked = terms.of_classes(self._terms, self._target, codes if self._target.classes is not None else None)
+        if asked is not None:
+            return replace(train, weights=torch.from_numpy(asked.astype(np.float32)))
         if self._target.classes is None or not recipe.class_weights:
             return train
-        counts = np.bincount(np.asarray(train.labels, np.int64), minlength=len(self._target.classes))
+        counts = np.bincount(codes, minlength=len(self._target.classes))
         if counts.max() <= 1.5 * max(1, counts.min()):
             return train
         weights = np.sqrt(counts.sum() / np.maximum(counts, 1))

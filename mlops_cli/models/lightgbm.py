@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlops_cli.errors import MissingExtra
-from mlops_cli.models import lightgbm_settings
+from mlops_cli.models import lightgbm_metrics, lightgbm_settings
 from mlops_cli.models.base import Settings, Tables, Trainer
 from mlops_cli.models.target import Target
 from mlops_cli.runtime.signature import Task
@@ -14,7 +14,7 @@ from mlops_cli.runtime.signature import Task
 LIBRARIES = ("lightgbm", "numpy")
 SHARED = lightgbm_settings.OF_DATA
 
-_HIGHER = ("roc_auc", "average_precision", "accuracy")
+TERMS = ("--weight", "--class-weight", "--monotone")
 
 
 def settings(given: Mapping[str, str]) -> dict[str, Any]:
@@ -22,9 +22,11 @@ def settings(given: Mapping[str, str]) -> dict[str, Any]:
     return lightgbm_settings.read(given)
 
 
-def metrics(task: Task) -> dict[str, bool]:
-    """What `--metric` may be, the default first: name → whether higher is better."""
-    return {name: name in _HIGHER for name in lightgbm_settings.METRICS[task]}
+def metrics(task: Task, settings: Settings) -> dict[str, bool]:
+    """What `--metric` may be, the default first: name → whether higher is better. Usage for another task's loss."""
+    lightgbm_settings.check_objective(settings, task)
+    found = lightgbm_metrics.offered(task, settings.get("objective"), settings.get("alpha"))
+    return {name: of.higher for name, of in found.items()}
 
 
 def trainer(tables: Tables, target: Target, metric: str, seed: int, settings: Settings) -> Trainer:

@@ -3,86 +3,98 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-# Before the library loads: its threads would spin while waiting, and take the core that another process needs.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-import lightgbm
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from polars import selectors
 
-from mlops_cli.errors import InputUnusable
-from mlops_cli.models import lightgbm_settings
+from mlops_cli.errors import InputUnusable, Usage
+from mlops_cli.models import lightgbm_metrics, lightgbm_settings, terms
 from mlops_cli.models.base import Fit, Progress, Settings, Tables
 from mlops_cli.models.lightgbm_prepare import prepare
-from mlops_cli.models.lightgbm_settings import METRICS, PATIENCE, ROUNDS, ROUNDS_WITHOUT_VALID
+from mlops_cli.models.lightgbm_rows import Rows, lightgbm
+from mlops_cli.models.lightgbm_settings import FOLDS, ROUNDS_WITHOUT_VALID, WHOLE_ROWS
 from mlops_cli.models.target import Target
 from mlops_cli.runtime import features, lightgbm_text
 from mlops_cli.runtime.lightgbm import FILE, Model
 from mlops_cli.runtime.signature import Signature
-
-_LOG = logging.getLogger(__name__)
-
-
-class _Logger:
-    """Where the package's own messages go; it would print them to stdout."""
-
-    def info(self, message: str) -> None:
-        _LOG.debug(message)
-
-    def warning(self, message: str) -> None:
-        _LOG.debug(message)
-
-
-lightgbm.register_logger(_Logger())
 
 
 class LightGBM:
     """A table prepared and binned once, for any number of fits; meets `base.Trainer`."""
 
     def __init__(self, tables: Tables, target: Target, metric: str, seed: int, shared: Settings) -> None:
-        prepared = prepare(tables.train, target.name, tables.columns)
+        self._terms = tables.terms
+        prepared = prepare(_learnt_from(tables.train, self._terms), target.name, tables.columns)
         self.features = prepared.features
         self.notes = prepared.notes
+        loss, alpha = lightgbm_settings.loss(target.task, shared)
         self.signature = Signature(
-            "lightgbm", target.task, target.name, prepared.columns, target.classes, target.positive
+            "lightgbm",
+            target.task,
+            target.name,
+            prepared.columns,
+            target.classes,
+            target.positive,
+            loss=loss,
+            alpha=alpha,
         )
-        self._target, self._metric, self._seed = target, metric, seed
-        matrix, labels = self._matrix(tables, tables.train)
-        self._rows, self._labels = len(labels), labels
+        self._target, self._metric, self._seed, self._shared = target, metric, seed, shared
+        self._by = lightgbm_metrics.offered(target.task, shared.get("objective"), alpha or None)[metric]
+        if self._terms.monotone:
+            lightgbm_settings.check_monotone(shared, target.task)
+        self._constraints = _constraints(self.features, self._terms)
+        valid_rows = 0 if tables.valid is None else _rows(tables.valid)
+        train_rows = _rows(tables.train)
+        self._shape = lightgbm_settings.Shape(len(target.classes or ()), train_rows, self.features.width)
         options = self._told(shared)
-        known: dict[str, Any] = {
+        self._known: dict[str, Any] = {
             "params": options,
             "feature_name": [f"f{index}" for index in range(self.features.width)],
             "categorical_feature": _categories(self.features),
         }
-        self._train = lightgbm.Dataset(matrix, labels, **known)
-        self._valid = None
+        few = train_rows + valid_rows <= WHOLE_ROWS
+        train = self._read(tables, tables.train, train_rows, few)
+        lightgbm_settings.check_labels(options, train.labels)
+        self._class_weights = self._of_classes(train.labels)
+        self._train = self._dataset(train)
+        self._valid, self._all, self._apart = None, None, tables.apart
         if tables.valid is not None:
-            self._valid = lightgbm.Dataset(*self._matrix(tables, tables.valid), reference=self._train, **known)
-        with _refusals():
-            for data in (self._train, self._valid):
-                if data is not None:
-                    data.construct()  # now, since fits side by side share it
+            valid = self._read(tables, tables.valid, valid_rows, few)
+            self._valid = self._dataset(valid, reference=self._train)
+            self._all = train.and_(valid) if few else None
 
     def fit(self, settings: Settings, threads: int, progress: Progress) -> Fit:
         """Learn from the train rows, stopping early by the valid rows if there are any."""
         booster, score = self._learn(self._train, self._valid, settings, threads, progress)
-        rounds = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
-        text = lightgbm_text.strip(booster.model_to_string(num_iteration=rounds).encode())
-        return Fit(text, rounds, score)
+        return _fit(booster, score)
+
+    def whole(self, fit: Fit, settings: Settings, threads: int, progress: Progress) -> Fit:
+        """The same learnt from the valid rows too, where rows are few; else `fit` itself.
+
+        The rounds are those that did best on average over FOLDS parts of all rows, each left out in turn. Where rows
+        belong together or follow each other such parts would know too much of each other: the fit's own are taken.
+        """
+        if self._all is None:
+            return fit
+        data = self._dataset(self._all)
+        rounds = fit.rounds
+        crossed = lightgbm_settings.crossed(self._shape, len(self._all.labels)) and not self._apart
+        if crossed and self._patience(settings):
+            rounds = self._best_rounds(data, settings, threads)
+        booster, _ = self._learn(data, None, {**settings, "num_iterations": rounds}, threads, progress)
+        return Fit(_fit(booster, None).model, rounds, fit.score)
 
     def cross(self, settings: Settings, folds: int) -> Fit:
         """On `folds` parts of the train rows in turn: mean score and rounds, no model.
 
         The parts share the bins of the whole, whose edges depend on no target.
         """
-        fold = np.random.default_rng(self._seed).permutation(self._rows) % folds
+        fold = np.random.default_rng(self._seed).permutation(self._shape.rows) % folds
         scores: list[float] = []
         rounds: list[int] = []
         for held in range(folds):
@@ -107,48 +119,95 @@ class LightGBM:
 
     def _told(self, settings: Settings) -> dict[str, Any]:
         """All that LightGBM is told, but for the number of threads."""
-        classes = len(self._target.classes or ())
-        return lightgbm_settings.complete(
-            settings, self._target.task, classes, getattr(self, "_rows", 1000), self._seed
-        )
+        told = lightgbm_settings.complete({**self._shared, **settings}, self._target.task, self._shape, self._seed)
+        return told | ({"monotone_constraints": self._constraints} if any(self._constraints) else {})
+
+    def _patience(self, settings: Settings) -> int:
+        """Rounds without anything better after which a fit stops."""
+        usual = lightgbm_settings.patience(self._told(settings)["learning_rate"])
+        return int(settings.get("early_stopping_round", usual))
 
     def _learn(
         self, train: Any, valid: Any, settings: Settings, threads: int, progress: Progress
     ) -> tuple[Any, float | None]:
         """One LightGBM fit, and the metric on `valid` at its best round."""
-        rounds = settings.get("num_iterations", ROUNDS if valid is not None else ROUNDS_WITHOUT_VALID)
-        patience = settings.get("early_stopping_round", PATIENCE)
-        metric = METRICS[self._target.task][self._metric]
-        told = self._told(settings) | {"metric": metric, "num_threads": threads}
-        lightgbm_settings.check_labels(told, self._labels)
+        usual = ROUNDS_WITHOUT_VALID if valid is None else lightgbm_settings.most_rounds(self._shape)
+        rounds = settings.get("num_iterations", usual)
+        told = self._told(settings) | {"metric": self._by.own or "None", "num_threads": threads}
         callbacks: list[Any] = [lambda env: progress(env.iteration + 1, rounds)]
-        if valid is not None and patience:
-            callbacks.append(lightgbm.early_stopping(patience, verbose=False))
+        if valid is not None and self._patience(settings):
+            callbacks.append(lightgbm.early_stopping(self._patience(settings), first_metric_only=True, verbose=False))
         with _refusals():
             booster = lightgbm.train(
                 told,
                 train,
                 rounds,
                 valid_sets=[valid] if valid is not None else None,
+                feval=lightgbm_metrics.feval(self._metric, self._by) if valid is not None else None,
                 callbacks=callbacks,
                 keep_training_booster=True,  # else it is written as text and read again
             )
         if valid is None:
             return booster, None
-        value = float(booster.best_score["valid_0"][metric])
-        return booster, 1 - value if metric.endswith("_error") else value
+        return booster, self._by.value(float(booster.best_score["valid_0"][self._by.own or self._metric]))
 
-    def _matrix(self, tables: Tables, frame: pl.LazyFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The matrix of shape (n, width) and the labels of shape (n,), computed by `runtime/`."""
-        rows: int = frame.select(pl.len()).collect().item()
-        matrix = np.empty((rows, self.features.width))
-        labels = np.empty(rows)
-        at = 0
-        for part, batch in tables.batches(frame, self.signature):
-            matrix[at : at + part.height] = features.matrix(self.features, batch)
-            labels[at : at + part.height] = self._learned(part[self._target.name])
-            at += part.height
-        return matrix, labels
+    def _best_rounds(self, data: Any, settings: Settings, threads: int) -> int:
+        """The rounds with the best mean metric over parts of `data` that are left out in turn."""
+        fold = self._folds(data.get_label())
+        parts = [(np.flatnonzero(fold != held), np.flatnonzero(fold == held)) for held in range(FOLDS)]
+        told = self._told(settings) | {"metric": self._by.own or "None", "num_threads": threads}
+        with _refusals():
+            found: Any = lightgbm.cv(
+                told,
+                data,
+                settings.get("num_iterations", lightgbm_settings.most_rounds(self._shape)),
+                folds=parts,
+                feval=lightgbm_metrics.feval(self._metric, self._by),
+                callbacks=[lightgbm.early_stopping(self._patience(settings), verbose=False)],
+            )
+        return len(next(iter(found.values())))
+
+    def _folds(self, labels: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The part of each row: of classes every part has about as many rows."""
+        random = np.random.default_rng(self._seed)
+        order = random.permutation(len(labels))
+        if self._target.classes is not None:
+            order = order[np.argsort(labels[order], kind="stable")]
+        fold = np.empty(len(labels), dtype=np.int64)
+        fold[order] = np.arange(len(labels)) % FOLDS
+        return fold
+
+    def _dataset(self, of: _Data, reference: Any = None) -> Any:
+        """A data set of LightGBM's, binned: fits side by side share it."""
+        weights = of.weights
+        if self._class_weights is not None:
+            weights = self._class_weights[of.labels.astype(np.int64)] * (1.0 if weights is None else weights)
+        data = lightgbm.Dataset(of.values, of.labels, weight=weights, reference=reference, **self._known)
+        with _refusals():
+            return data.construct()
+
+    def _of_classes(self, labels: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """The weight of each label that LightGBM learns, where classes have weights."""
+        codes = labels.astype(np.int64) if self._target.classes is not None else None
+        turned = self._target.task == "binary" and self.signature.positive_index() == 0  # then code 0 is label 1
+        if codes is not None and turned:
+            codes = 1 - codes
+        found = terms.of_classes(self._terms, self._target, codes)
+        return found[::-1] if found is not None and turned else found
+
+    def _read(self, tables: Tables, frame: pl.LazyFrame, rows: int, few: bool) -> _Data:
+        """What LightGBM bins: of few rows the matrix, which is used again, of more their batches as they come."""
+        weight = self._terms.weight
+        names = [self._target.name] if weight is None else [self._target.name, weight]
+        table = frame.select([selectors.by_name(name) for name in names]).collect(engine="streaming")
+        labels = np.asarray(self._learned(table.to_series(0)), dtype=np.float64)
+        weights = None if weight is None else table.to_series(1).cast(pl.Float64).to_numpy()
+
+        def batches() -> Iterator[NDArray[np.float64]]:
+            for _, batch in tables.batches(frame, self.signature):
+                yield features.matrix(self.features, batch)
+
+        return _Data(np.concatenate(list(batches())) if few else Rows(batches, rows), labels, weights)
 
     def _learned(self, values: pl.Series) -> NDArray[Any]:
         """What LightGBM learns: 1 for the positive class, the class's index, or the number itself."""
@@ -156,6 +215,52 @@ class LightGBM:
             return values.cast(pl.Float64).to_numpy()
         codes = self._target.codes(values)
         return codes == self.signature.positive_index() if self._target.task == "binary" else codes
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What LightGBM bins: values (n, width), labels (n,), and the weights (n,) of rows that have some."""
+
+    values: NDArray[np.float64] | Rows
+    labels: NDArray[np.float64]
+    weights: NDArray[np.float64] | None
+
+    def and_(self, other: _Data) -> _Data:
+        """Both, one below the other; of matrices."""
+        weights = None
+        if self.weights is not None and other.weights is not None:
+            weights = np.concatenate([self.weights, other.weights])
+        values, labels = (np.concatenate([getattr(each, of) for each in (self, other)]) for of in ("values", "labels"))
+        return _Data(values, labels, weights)
+
+
+def _fit(booster: Any, score: float | None) -> Fit:
+    """A fit from what LightGBM has learnt, cut after its best round."""
+    rounds = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
+    return Fit(lightgbm_text.strip(booster.model_to_string(num_iteration=rounds).encode()), rounds, score)
+
+
+def _rows(frame: pl.LazyFrame) -> int:
+    rows: int = frame.select(pl.len()).collect().item()
+    return rows
+
+
+def _learnt_from(frame: pl.LazyFrame, asked: terms.Terms) -> pl.LazyFrame:
+    """The frame without the column of weights."""
+    return frame if asked.weight is None else frame.select(~selectors.by_name(asked.weight))
+
+
+def _constraints(fitted: features.Features, asked: terms.Terms) -> list[int]:
+    """Which way the answer may go with each matrix column, 0 for either; Usage for a column that is not used."""
+    left_out = [name for name in asked.monotone if name not in {column.name for column in fitted.columns}]
+    if left_out:
+        reason = next((column.reason for column in fitted.dropped if column.name == left_out[0]), "not learnt from")
+        raise Usage(f"--monotone {left_out[0]}: the column is left out ({reason})")
+    found: list[int] = []
+    for column in fitted.columns:
+        width = len(column.parts or ()) if column.use == "time" else 1
+        found += [asked.monotone.get(column.name, 0)] * width
+    return found
 
 
 def _categories(fitted: features.Features) -> list[int]:

@@ -34,7 +34,7 @@ def settings(given: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def metrics(task: Task) -> dict[str, bool]:
+def metrics(task: Task, settings: Settings) -> dict[str, bool]:
     """What `--metric` may be: it decides nothing, since nothing is learnt."""
     return {"rmse": False} if task == "regression" else {"accuracy": True}
 
@@ -104,6 +104,7 @@ _READ: dict[str, Callable[[str], Any]] = {
     "resize": _one_of("stretch", "crop", "pad"),
 }
 SHARED = tuple(_READ)
+TERMS = ()
 _WANTED = {
     "columns": "names of different columns, a,b,c, in the order that the model takes them",
     "classes": "the classes in the model's own order, a,b,c",

@@ -56,6 +56,10 @@ class Wrapped:
         progress(1, 1)
         return Fit(self._data, 0, None)
 
+    def whole(self, fit: Fit, settings: Settings, threads: int, progress: Progress) -> Fit:
+        """The model as it is."""
+        return fit
+
     def cross(self, settings: Settings, folds: int) -> NoReturn:
         """Usage: there is nothing to learn on parts."""
         raise Usage("a model made elsewhere is not learnt, so there is nothing to search for")

@@ -80,9 +80,10 @@ def infer(frame: pl.LazyFrame, name: str, task: Task | None = None, positive: st
             raise InputUnusable(f"the target {name} is NaN or infinite in {bad:,} rows", "leave those rows out")
     values = _different(frame, dtype, limit=MOST_CLASSES + 1)
     if len(values) == 1:
+        what = "value" if task == "regression" or dtype.is_float() else "class"
         raise InputUnusable(
-            f"the target {name} has one class: {text_of(values[0])!r} in every row",
-            "nothing can be learnt from that; bring rows of another class",
+            f"the target {name} has one {what}: {text_of(values[0])!r} in every row",
+            f"nothing can be learnt from that; bring rows of another {what}",
         )
     return _target(name, task or _task(values, dtype), values, dtype, positive)
 

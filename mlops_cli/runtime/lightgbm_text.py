@@ -25,6 +25,7 @@ _OBJECTIVE = re.compile(
     rb"|binary sigmoid:(?:[1-9]\d{0,5}(?:\.\d{1,10})?|0\.\d{0,9}[1-9])|multiclass num_class:(\d{1,5})"
 )
 _INFO = re.compile(rb"none|\[" + _NUMBER + rb":" + _NUMBER + rb"\]|-?\d{1,10}(?::-?\d{1,10})*")
+_CONSTRAINTS = re.compile(rb"\nmonotone_constraints=[-01 ]*\n")
 _COUNT = re.compile(rb"0|[1-9]\d{0,8}")
 _HEADER = (
     b"version",
@@ -93,7 +94,11 @@ class Shape:
 
 
 def strip(text: bytes) -> bytes:
-    """A model's text up to the end of its trees: predictions do not need the parameters that follow."""
+    """A model's text up to the end of its trees, without the constraints that it was learnt under.
+
+    Predictions need neither these nor the parameters that follow.
+    """
+    text = _CONSTRAINTS.sub(b"\n", text, count=1)
     end = text.find(b"\n" + END)
     return text if end < 0 else text[: end + 1 + len(END)]
 

@@ -34,7 +34,8 @@ class Signature(msgspec.Struct, frozen=True):
     `positive` is one of them when the task is binary. `context` are columns that may come with a row (camera, time),
     are logged, and never reach the model. `measured` is what is read off an image and its answer
     (`Prediction.measured`) and logged in the place of its bytes. `decides` says that `decision.json` changes the
-    answers: its format is 2.
+    answers: its format is 2. `loss` is what a regression has learnt to make small (`quantile`, `poisson`, …), `alpha`
+    which quantile; a reader that does not know them loses a metric and no more.
     """
 
     family: str
@@ -47,6 +48,8 @@ class Signature(msgspec.Struct, frozen=True):
     context: list[InputColumn] = []
     measured: list[InputColumn] = []
     decides: bool | UnsetType = UNSET
+    loss: str | UnsetType = UNSET
+    alpha: float | UnsetType = UNSET
 
     @property
     def names(self) -> list[str]:

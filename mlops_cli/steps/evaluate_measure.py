@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from msgspec import UnsetType
 
 from mlops_cli.metrics import classification, confusion, regression, slices
 from mlops_cli.metrics.base import Confusion, Measurements, Metric, Subject
@@ -66,8 +67,10 @@ def _metrics(answers: Answers, signature: Signature, rows: Ints, seed: int, **mo
     actual, predicted = answers.actual[rows], answers.predicted[rows]
     groups = None if answers.groups is None else answers.groups.part(rows)
     if signature.classes is None:
+        loss = None if isinstance(signature.loss, UnsetType) else signature.loss
+        alpha = None if isinstance(signature.alpha, UnsetType) else signature.alpha
         values = actual.astype(np.float64), predicted.astype(np.float64)
-        return regression.regression(*values, seed=seed, groups=groups)
+        return regression.regression(*values, seed=seed, groups=groups, loss=loss, alpha=alpha)
     proba = None if answers.proba is None else answers.proba[rows]
     if signature.task == "multiclass":
         levels = answers.levels

@@ -18,7 +18,7 @@ from mlops_cli.steps.evaluate_rows import Answers
 HEADLINES = {
     "binary": ("roc_auc", "average_precision", "precision", "recall", "f1", "accuracy"),
     "multiclass": ("accuracy", "f1", "precision", "recall", "roc_auc", "log_loss"),
-    "regression": ("rmse", "mae", "r2", "median_absolute_error", "bias", "mape"),
+    "regression": ("pinball_loss", "poisson_deviance", "rmse", "mae", "r2", "median_absolute_error", "bias", "mape"),
 }
 _TASKS = {"binary": "Binary classification", "multiclass": "Classification", "regression": "Regression"}
 _SHOWN = 20  # levels of a slice

@@ -15,6 +15,7 @@ from mlops_cli import extensions
 from mlops_cli.errors import Usage
 from mlops_cli.metrics.base import text_of
 from mlops_cli.models import target as targets
+from mlops_cli.models import terms
 from mlops_cli.models.base import Family, Fit, Tables, Trainer
 from mlops_cli.models.target import Target
 from mlops_cli.runtime.signature import Task
@@ -24,6 +25,7 @@ from mlops_cli.steps import (
     processors,
     search,
     tables,
+    train_baseline,
     train_columns,
     train_data,
     train_decide,
@@ -31,9 +33,10 @@ from mlops_cli.steps import (
     train_payload,
 )
 from mlops_cli.steps.context import Context
-from mlops_cli.steps.memo import Contents, Job, Outcome, Output
+from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
 from mlops_cli.steps.references import Given
 from mlops_cli.steps.train_data import Parts, Source
+from mlops_cli.store.artefact import Artefact
 
 _POLARS = ("polars", "polars-runtime-32", "polars-hash")
 
@@ -97,6 +100,7 @@ class _Asked:
     task: Task | None
     deciding: train_decide.Asked
     written: dict[str, Any] = field(default_factory=dict)
+    terms: terms.Terms = field(default_factory=terms.Terms)
 
 
 def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome:
@@ -117,10 +121,15 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
         return made
 
     libraries = (*asked.family.LIBRARIES, *_POLARS)
-    job = Job("train", key, libraries, build, train_leaks.judge, measured=train_payload.measured)
+    job = Job("train", key, libraries, build, _judge, measured=train_payload.measured)
     known = memo.key_of(job)
     checkpoint = ctx.workspace.checkpoint(known) if known else None
     return memo.perform(ctx, job, output)
+
+
+def _judge(model: Artefact) -> Verdict:
+    """A pass, with what makes the model doubtful."""
+    return Verdict(lines=(*train_leaks.judge(model).lines, *train_baseline.judge(model).lines))
 
 
 def _check(options: Options) -> None:
@@ -148,8 +157,11 @@ def _read(options: Options, named: str) -> _Asked:
     for name in fixed.keys() & space.keys():
         raise Usage(f"{name} is given by --set and by --space")
     for name in space.keys() & set(family.SHARED):
-        raise Usage(f"{name} decides how data is stored, which trials share", f"choose one: --set {name}=…")
+        raise Usage(f"{name} is alike for all trials", f"choose one: --set {name}=…")
     settings = family.settings(fixed)
+    learning = options.learning
+    counting = terms.read(learning.weight, learning.class_weight, learning.monotone)
+    terms.refuse(counting, family.TERMS, named)
     plan = None
     if tuning.search == "random":
         plan = search.drawn(
@@ -170,11 +182,13 @@ def _read(options: Options, named: str) -> _Asked:
         "metric": tuning.metric,
         "exclude": sorted(options.learning.exclude),
         "include": sorted(options.learning.include),
+        **counting.written(),
     }
     deciding = train_decide.read(options.deciding)
     written |= deciding.written
     task = targets.task_named(options.task) if options.task else None
-    return _Asked(family, settings, plan, task, deciding, {name: value for name, value in written.items() if value})
+    written = {name: value for name, value in written.items() if value}
+    return _Asked(family, settings, plan, task, deciding, written, counting)
 
 
 def _assignments(texts: Sequence[str]) -> dict[str, str]:
@@ -201,12 +215,13 @@ def _build(
     target = targets.infer(parts.all, options.target, asked.task, options.positive)
     parts = train_data.sound(parts, target)
     rows = train_data.counted(parts, target)
+    train_data.check(rows, target, asked.terms)
     train_decide.check(asked.deciding, target, rows)
     learning = options.learning
     own = {target.name} | ({learning.weight} if learning.weight else set())
     chosen = train_columns.choose(rows, target, source, learning.exclude, learning.include, own)
     rows = chosen.rows
-    offered = asked.family.metrics(target.task)
+    offered = asked.family.metrics(target.task, asked.settings)
     metric = _metric(offered, options.tuning.metric, target)
     name = source.train.name
     given = Tables(
@@ -215,6 +230,8 @@ def _build(
         lambda frame, signature: batches.batches(frame, signature, name),
         checkpoint,
         chosen.columns,
+        asked.terms,
+        source.cut is not None and source.cut.apart,
     )
     trainer = asked.family.trainer(given, target, metric, options.seed, asked.settings)
     found = None
@@ -223,16 +240,21 @@ def _build(
     fit = _fit(ctx, trainer, asked.settings, found, has_valid=rows.valid is not None)
     decided = train_decide.decide(asked.deciding, trainer.predictor(fit, processors.count()), rows, target, name)
     predictor = decided.predictor
-    files = trainer.files(fit) | decided.files
-    files |= train_payload.files(rows, target, predictor, source, options.seed, decided.honest)
+    settings = asked.settings if found is None else found.settings
+    kept = trainer.whole(fit, settings, processors.count(), lambda done, total: ctx.progress("train", done, total))
+    final = predictor if kept is fit else decided.around(trainer.predictor(kept, processors.count()))
+    files = trainer.files(kept) | decided.files
+    files |= train_payload.files(rows, target, predictor, final, source, options.seed, asked.terms, decided.honest)
     files[train_leaks.FILE] = chosen.leaks.encoded(predictor.signature.names)
     if found is not None:
         files["trials.json"] = msgspec.json.format(msgspec.json.encode(found.trials), indent=1) + b"\n"
     for file, data in files.items():
         (payload / file).write_bytes(data)
     told = [rows.note, parts.note, *chosen.notes, *trainer.notes, _searched(found), _told(target, fit, metric)]
+    if kept is not fit:
+        told.append(f"the model then learnt from all {rows.rows + rows.valid_rows:,} rows: {kept.rounds} rounds")
     told += decided.notes
-    params = asked.written | {"task": target.task, "rounds": fit.rounds}
+    params = asked.written | {"task": target.task, "rounds": kept.rounds}
     if source.train.commands:
         params["stream"] = source.train.commands
     schema = {column.name: column.type for column in predictor.signature.columns}

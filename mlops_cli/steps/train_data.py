@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
 import polars as pl
 
+from mlops_cli.errors import InputUnusable
 from mlops_cli.models import kinds
 from mlops_cli.models.target import Target
+from mlops_cli.models.terms import Terms, check_weights
+from mlops_cli.models.terms import check as check_terms
+from mlops_cli.sources.names import exactly
 from mlops_cli.steps import references, tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given
@@ -18,7 +22,7 @@ from mlops_cli.steps.tables import Table
 from mlops_cli.store.manifest import Input
 
 HELD_OUT = 0.15
-"""The share of a table's rows that becomes the valid part."""
+"""The share of the rows that becomes the valid part, where nobody has cut one."""
 
 _CERTIFICATE = "certificate.json"
 _HELD = "\0held"
@@ -30,9 +34,23 @@ class _Certificate(msgspec.Struct):
     clean: bool | None = None
 
 
+class Cut(msgspec.Struct, frozen=True):
+    """What decided the part of a row when a split was made: the flags of `mlops split`."""
+
+    group: str | None = None
+    time: str | None = None
+    key: tuple[str, ...] = ()
+    embargo: str | None = None
+
+    @property
+    def apart(self) -> bool:
+        """Whether rows belong together or follow each other, so that chance must not divide them."""
+        return bool(self.group or self.time or self.key)
+
+
 @dataclass(frozen=True)
 class Source:
-    """A train and a valid part; `valid` is None for a split without one, and for a table, which is divided later."""
+    """A train and a valid part; `valid` is None for a split without one, and for a table: they are divided later."""
 
     train: Table
     valid: Table | None
@@ -44,6 +62,8 @@ class Source:
     """What the certificate of the split says."""
     group: str | None = None
     """The column whose groups a split kept together: later rows have other groups. None where it was cut by time."""
+    cut: Cut | None = None
+    """How the split was cut."""
 
     @property
     def inputs(self) -> list[Input]:
@@ -53,7 +73,7 @@ class Source:
     @property
     def key(self) -> object | None:
         """The share of a memo key; None when the data cannot be keyed."""
-        return None if self.train.key is None else [self.train.key, self.whole]
+        return None if self.train.key is None else [self.train.key, self.whole, self.cut]
 
 
 @dataclass(frozen=True)
@@ -92,12 +112,18 @@ def find(ctx: Context, given: Given) -> Source:
     train = tables.from_artefact(found.artefact, found.input, "train")
     has_valid = bool(found.artefact.tables("valid"))
     valid = tables.from_artefact(found.artefact, found.input, "valid") if has_valid else None
-    asked = found.artefact.manifest.params
-    time = asked.get("time")
-    group = None if time else asked.get("group")
+    cut = _cut(found.artefact.manifest.params)
     clean = found.artefact.json(_CERTIFICATE, _Certificate).clean if found.artefact.has(_CERTIFICATE) else None
-    time, group = (one if isinstance(one, str) else None for one in (time, group))
-    return Source(train, valid, whole=False, time=time, clean=clean, group=group)
+    group = None if cut.time else cut.group
+    return Source(train, valid, whole=False, time=cut.time, clean=clean, group=group, cut=cut)
+
+
+def _cut(params: Mapping[str, object]) -> Cut:
+    """How a split was cut, as its manifest says; one that another program made says nothing."""
+    try:
+        return msgspec.convert(params, Cut)
+    except msgspec.ValidationError:
+        return Cut()
 
 
 def usual_family(source: Source) -> str:
@@ -109,8 +135,11 @@ def usual_family(source: Source) -> str:
 @contextlib.contextmanager
 def opened(source: Source, seed: int) -> Iterator[Parts]:
     """The parts of a source; what is not Parquet is spooled to it, since it is read many times."""
+    if source.valid is not None:
+        yield Parts(source.train.frame, source.valid.frame)
+        return
     if not source.whole:
-        yield Parts(source.train.frame, source.valid.frame if source.valid else None)
+        yield _held_out(source.train, source.cut or Cut(), seed)
         return
     parquet = source.train.name.endswith(".parquet") or source.train.inputs[0].kind in ("dataset", "predictions")
     with tables.replayable(replace(source.train, once=source.train.once or not parquet)) as table:
@@ -122,15 +151,65 @@ def _divided(table: Table, seed: int) -> Parts:
 
     The hash is worked out once and kept, a bit a row: it needs all columns, which later readings do not.
     """
-    from mlops_cli.steps import split_hash
-
-    schema = tables.schema_of(table.frame, table.name)
-    below = split_hash.hashed(schema, schema.names(), seed) < int(HELD_OUT * split_hash.ALL)
-    mask = table.frame.select(below.alias(_HELD)).collect(engine="streaming")
+    mask = table.frame.select(_by_chance(table, (), seed).alias(_HELD)).collect(engine="streaming")
     both, chosen = pl.concat([table.frame, mask.lazy()], how="horizontal"), pl.col(_HELD)
     train, valid = (both.filter(one).drop(_HELD) for one in (~chosen, chosen))
     note = f"{HELD_OUT:.0%} of the rows are held out to stop by; mlops split gives a test part too"
     return Parts(train, valid, note, table.frame)
+
+
+def _by_chance(table: Table, names: Sequence[str], seed: int) -> pl.Expr:
+    """Which rows are held out, by a stable hash of the columns `names`, else of the whole row: equals stay together."""
+    from mlops_cli.steps import split_hash
+
+    schema = tables.schema_of(table.frame, table.name)
+    return split_hash.hashed(schema, names or schema.names(), seed) < int(HELD_OUT * split_hash.ALL)
+
+
+def _held_out(table: Table, cut: Cut, seed: int) -> Parts:
+    """The train part of a split without a valid part: some of it is held out the way the split was cut."""
+    note = "the split has no valid part"
+    if cut.time is None:
+        names = (cut.group,) if cut.group else cut.key
+        chosen, how = _by_chance(table, names, seed), f" by {', '.join(names)}" if names else ""
+        rest = ~chosen
+    else:
+        try:
+            rest, chosen = _by_time(table, cut)
+        except InputUnusable as error:
+            return Parts(table.frame, None, f"{note}, and nothing is held out to stop by: {error.message}")
+        how = f", the last by {cut.time}"
+    note += f": about {HELD_OUT:.0%} of train are held out to stop by{how}"
+    return Parts(table.frame.filter(rest), table.frame.filter(chosen), note, table.frame)
+
+
+def _by_time(table: Table, cut: Cut) -> tuple[pl.Expr, pl.Expr]:
+    """Which rows are learnt from, and which held out: the last ones (of each group), less an embargo between them."""
+    from mlops_cli.steps import split_options, split_time
+
+    assert cut.time is not None
+    axis = split_time.axis(cut.time, tables.schema_of(table.frame, table.name)[cut.time], table.name)
+    # The cut of a test part stands for that of the valid part; the valid part in between is of no account.
+    asked = split_options.Options(str(HELD_OUT), str(HELD_OUT), group=cut.group, time=cut.time)
+    start: pl.Expr
+    if cut.group is None:
+        start = pl.lit(split_time.cuts(table.frame, axis, asked, table.name).test)
+    else:
+        cuts = split_time.group_cuts(table.frame, axis, asked, table.name)
+        start = exactly(cut.group).replace_strict(cuts["group"], cuts["test"], default=None, return_dtype=pl.Float64)
+    gap = split_time.embargo(axis, cut.embargo)
+    late = (axis.value >= start).fill_null(False)
+    return ~late & ~(axis.value >= start - gap).fill_null(False), late
+
+
+def check(rows: Counted, target: Target, asked: Terms) -> None:
+    """The terms held against the rows: Usage, UnknownColumn, or InputUnusable for weights that are none."""
+    check_terms(asked, target, rows.train.collect_schema())
+    if asked.weight is None:
+        return
+    for part, frame in (("train", rows.train), ("valid", rows.valid)):
+        if frame is not None:
+            check_weights(frame, exactly(asked.weight), asked.weight, part)
 
 
 def sound(parts: Parts, target: Target) -> Parts:

@@ -70,6 +70,11 @@ class Made:
     files: dict[str, bytes]
     honest: Prediction | None
     notes: list[str]
+    decision: Decision | None = None
+
+    def around(self, predictor: Predictor) -> Predictor:
+        """Another fit of the same model, deciding in the same way."""
+        return predictor if self.decision is None else decision.around(predictor, self.decision)
 
 
 def read(options: Deciding) -> Asked:
@@ -121,7 +126,7 @@ def decide(asked: Asked, predictor: Predictor, rows: Counted, target: Target, na
         made = _learnt(asked, own, actual, signature, priced)
         notes = _told(asked, made, own, actual, signature)
         honest = _honest(asked, made, own, actual, decision.deciding(signature)) if asked.learns else None
-    return Made(decision.around(predictor, made), {decision.FILE: decision.encode(made)}, honest, notes)
+    return Made(decision.around(predictor, made), {decision.FILE: decision.encode(made)}, honest, notes, made)
 
 
 def _learnt(

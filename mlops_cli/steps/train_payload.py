@@ -7,16 +7,18 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
+from msgspec import UnsetType
 from numpy.typing import NDArray
 from polars import selectors
 
 from mlops_cli.metrics.base import Measurements, text_of
 from mlops_cli.models.target import Target
+from mlops_cli.models.terms import Terms
 from mlops_cli.runtime import rules
 from mlops_cli.runtime import signature as signatures
 from mlops_cli.runtime.predictors import Prediction, Predictor
 from mlops_cli.runtime.signature import Signature
-from mlops_cli.steps import batches, evaluate_measure, mlmodel, profile
+from mlops_cli.steps import batches, evaluate_measure, mlmodel, profile, train_baseline
 from mlops_cli.steps.evaluate_rows import Answers
 from mlops_cli.steps.records import records
 from mlops_cli.steps.train_data import Counted, Source
@@ -28,11 +30,19 @@ _SAME = {kind: (kind,) for kind in ("bool", "int", "string", "date", "datetime")
 
 
 def files(
-    rows: Counted, target: Target, predictor: Predictor, source: Source, seed: int, honest: Prediction | None = None
+    rows: Counted,
+    target: Target,
+    predictor: Predictor,
+    final: Predictor,
+    source: Source,
+    seed: int,
+    asked: Terms,
+    honest: Prediction | None = None,
 ) -> dict[str, bytes]:
     """The files that every family's models have, by name; the same bytes for the same model and rows.
 
-    `honest` are answers to the valid rows to measure by, where the model's own would flatter it.
+    `predictor` has not seen the valid rows, and is measured on them; `final` is the model that is kept. `honest` are
+    answers to the valid rows to measure by, where the model's own would flatter it.
     """
     name = source.train.name
     signature = predictor.signature
@@ -44,11 +54,11 @@ def files(
     sketched = msgspec.structs.replace(
         sketched, columns=[*sketched.columns, *read_off], prediction=_sketched(signature, answered)
     )
-    measured = _measured(rows, target, signature, honest or answered, seed)
+    measured = _measured(rows, target, signature, honest or answered, seed, asked)
     return {
         signatures.FILE: signatures.encode(signature),
         "profile.json": _json(sketched),
-        "example.json": _json(_example(rows.train, predictor)),
+        "example.json": _json(_example(rows.train, final)),
         "metrics.json": _json(measured),
         mlmodel.FILE: mlmodel.encode(signature),
         **_rules(source.train.rules, signature),
@@ -69,7 +79,8 @@ def measured(model: Artefact) -> dict[str, Any]:
     """What `--json` tells of a model: rounds, and the metrics on the valid rows."""
     found = model.json("metrics.json", Measurements)
     numbers = {metric.name: metric.value for metric in found.metrics if metric.column is None}
-    return {"task": found.task, "rounds": model.manifest.params.get("rounds"), "valid": numbers}
+    told = {"task": found.task, "rounds": model.manifest.params.get("rounds"), "valid": numbers}
+    return told if isinstance(found.baseline, UnsetType) else told | {"baseline": train_baseline.told(found.baseline)}
 
 
 def _json(value: Any) -> bytes:
@@ -98,8 +109,10 @@ def _sketched(signature: Signature, answered: Prediction) -> Any:
     return profile.prediction(answered.values, [text_of(label) for label in signature.classes])
 
 
-def _measured(rows: Counted, target: Target, signature: Signature, answered: Prediction, seed: int) -> Measurements:
-    """The metrics on the valid rows; none without valid rows."""
+def _measured(
+    rows: Counted, target: Target, signature: Signature, answered: Prediction, seed: int, asked: Terms
+) -> Measurements:
+    """The metrics on the valid rows, and beside them those of the baseline; none without valid rows."""
     if rows.valid is None:
         return Measurements(
             task=signature.task,
@@ -113,7 +126,8 @@ def _measured(rows: Counted, target: Target, signature: Signature, answered: Pre
     actual: NDArray[np.generic] = truth.cast(pl.Float64).to_numpy() if target.classes is None else target.codes(truth)
     predicted = answered.values.astype(np.float64 if target.classes is None else np.int64)
     answers = Answers(actual, predicted, answered.proba, list(signature.classes or []), dropped=0)
-    return evaluate_measure.measure(answers, signature, seed=seed)
+    found = evaluate_measure.measure(answers, signature, seed=seed)
+    return msgspec.structs.replace(found, baseline=train_baseline.beside(rows, target, answers, signature, seed, asked))
 
 
 def _example(frame: pl.LazyFrame, predictor: Predictor) -> dict[str, Any]:

@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
-"""`mlops train` beside a bare `lightgbm.train` with the same settings; and a grid beside joblib threads.
+"""`mlops train` beside a bare `lightgbm.train` with the same settings, both again while another process holds a core;
+and a grid beside joblib threads.
 
     python scripts/bench/train.py [--rows N] [--rounds N] [--repeat N]
 
 Whole processes. The floor reads the same split, builds the same matrix by dictionary codes and fits the same rounds.
+The peak memory of both is beside what the train part's columns take in memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import tempfile
 from pathlib import Path
 
 import _run
+import polars as pl
 
 COMMON = """
 import os, sys
@@ -90,6 +94,15 @@ def main() -> None:
         ours = [_run.MLOPS, "train", "parts", "--target", "delayed", "--force", "--set", "learning_rate=0.1", *fixed]
         took = _run.side_by_side(ours, [_run.PYTHON, "-c", FIT, str(given.rounds)], folder, given.repeat)
         _run.row(f"train, {given.rows:,} rows, {given.rounds} rounds", *took, 1.10)
+        columns = pl.read_parquet(folder / "parts/train/*.parquet").estimated_size() / 2**20
+        print(f"{'':<46} the columns of the train part take {columns:,.0f} MiB", flush=True)
+        busy = subprocess.Popen([_run.PYTHON, "-c", "while True: pass"])
+        try:
+            took = _run.side_by_side(ours, [_run.PYTHON, "-c", FIT, str(given.rounds)], folder, given.repeat)
+        finally:
+            busy.kill()
+            busy.wait()
+        _run.row("the same beside a busy neighbour", *took, 1.10)
         _prepare(folder, "few.parquet", given.rows // 5)
         rounds = given.rounds // 2
         space = ["--space", "num_leaves=7,15,31,63", "--space", "learning_rate=0.02,0.05,0.1"]

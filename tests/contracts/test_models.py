@@ -35,7 +35,7 @@ def made(family, task, threads=1, seed=0, valid=True):
     train, held = frame[:400].lazy(), frame[400:]
     given = Tables(train, held.lazy() if valid else None, lambda part, made_for: batches.batches(part, made_for, "t"))
     found = target.infer(train, TARGETS[task])
-    trainer = module.trainer(given, found, next(iter(module.metrics(task))), seed, {})
+    trainer = module.trainer(given, found, next(iter(module.metrics(task, {}))), seed, {})
     return trainer, trainer.fit(quick(family), threads, lambda *_: None), held
 
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from mlops_cli.errors import InputUnusable, Usage
 from mlops_cli.models import lightgbm
-from mlops_cli.models.lightgbm_settings import check_labels, complete
+from mlops_cli.models.lightgbm_settings import Shape, check_labels, complete, loss
 
 
 def test_values_have_their_types():
@@ -49,7 +50,7 @@ def test_what_is_refused(name, text, says):
 
 def test_an_objective_of_another_task():
     with pytest.raises(Usage, match="does not fit a binary"):
-        complete({"objective": "huber"}, "binary", 2, 100, 0)
+        complete({"objective": "huber"}, "binary", Shape(2, 100, 5), 0)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_an_objective_of_another_task():
 )
 def test_settings_that_exclude_each_other(given):
     with pytest.raises(Usage):
-        complete(given, "binary", 2, 100, 0)
+        complete(given, "binary", Shape(2, 100, 5), 0)
 
 
 def test_targets_that_an_objective_cannot_have():
@@ -74,17 +75,39 @@ def test_targets_that_an_objective_cannot_have():
 
 
 def test_leaves_adapt_to_few_rows():
-    assert complete({}, "regression", 0, 150, 0)["min_data_in_leaf"] == 3
-    assert complete({}, "regression", 0, 10, 0)["min_data_in_leaf"] == 2
-    assert complete({}, "regression", 0, 100_000, 0)["min_data_in_leaf"] == 20
-    assert complete({"min_data_in_leaf": 7}, "regression", 0, 150, 0)["min_data_in_leaf"] == 7
+    assert complete({}, "regression", Shape(0, 75, 5), 0)["min_data_in_leaf"] == 5
+    assert complete({}, "regression", Shape(0, 10, 5), 0)["min_data_in_leaf"] == 2
+    assert complete({}, "regression", Shape(0, 100_000, 5), 0)["min_data_in_leaf"] == 20
+    assert complete({"min_data_in_leaf": 7}, "regression", Shape(0, 150, 5), 0)["min_data_in_leaf"] == 7
+
+
+def test_few_rows_want_small_trees_and_slow_learning():
+    leaves = [complete({}, "binary", Shape(2, rows, 10), 0)["num_leaves"] for rows in (500, 5_000, 500_000)]
+    assert leaves == [8, 16, 31]
+    few, many = (complete({}, "binary", Shape(2, rows, 10), 0) for rows in (500, 500_000))
+    assert few["learning_rate"] < many["learning_rate"]
+    assert few["feature_fraction_bynode"] == 0.5 and "feature_fraction_bynode" not in many
+    assert "feature_fraction_bynode" not in complete({}, "binary", Shape(2, 500, 3), 0)
+
+
+def test_losses_have_the_names_that_people_know():
+    for written, read in (
+        ("l2", "regression"),
+        ("mse", "regression"),
+        ("l1", "regression_l1"),
+        ("mae", "regression_l1"),
+    ):
+        assert lightgbm.settings({"objective": written}) == {"objective": read}
+    assert loss("regression", {}) == ("regression", UNSET)
+    assert loss("regression", {"objective": "quantile"}) == ("quantile", 0.9)
+    assert loss("binary", {}) == (UNSET, UNSET)
 
 
 def test_a_bagging_fraction_takes_effect():
-    assert complete({"bagging_fraction": 0.5}, "binary", 2, 100, 0)["bagging_freq"] == 1
-    assert complete({"bagging_fraction": 0.5, "bagging_freq": 3}, "binary", 2, 100, 0)["bagging_freq"] == 3
+    assert complete({"bagging_fraction": 0.5}, "binary", Shape(2, 100, 5), 0)["bagging_freq"] == 1
+    assert complete({"bagging_fraction": 0.5, "bagging_freq": 3}, "binary", Shape(2, 100, 5), 0)["bagging_freq"] == 3
 
 
 def test_metrics_by_task():
-    assert next(iter(lightgbm.metrics("binary"))) == "log_loss"
-    assert lightgbm.metrics("binary")["roc_auc"] and not lightgbm.metrics("regression")["rmse"]
+    assert next(iter(lightgbm.metrics("binary", {}))) == "log_loss"
+    assert lightgbm.metrics("binary", {})["roc_auc"] and not lightgbm.metrics("regression", {})["rmse"]

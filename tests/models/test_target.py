@@ -54,7 +54,7 @@ def test_the_positive_class():
     ("values", "options", "error", "says"),
     [
         ([True, True, None], {}, InputUnusable, "one class"),
-        ([2.5, 2.5], {}, InputUnusable, "one class"),
+        ([2.5, 2.5], {}, InputUnusable, "one value"),
         ([None, None], {"dtype": pl.Int64}, EmptyInput, "no row"),
         ([], {"dtype": pl.String}, EmptyInput, "no row"),
         ([1.0, float("nan")], {}, InputUnusable, "NaN or infinite in 1"),
