@@ -253,10 +253,8 @@ def test_several_classes_by_least_cost_and_a_regression(cli, parts):
 
 
 def test_a_model_of_images_is_measured_by_its_decision_and_still_explained(cli, work):
-    made = decision.Decision(
-        threshold=None, least=True, costs=Costs("EUR", image_models.CLASSES, (1 - np.eye(3)).tolist())
-    )
-    made.costs.table[2][:2] = [90.0, 90.0]
+    price = [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [90.0, 90.0, 0.0]]
+    made = decision.Decision(least=True, costs=Costs("EUR", image_models.CLASSES, price))
     directory = image_models.model("m").path
     found = signatures.decode((directory / "signature.json").read_bytes())
     (directory / "signature.json").write_bytes(signatures.encode(decision.deciding(found)))
@@ -267,7 +265,7 @@ def test_a_model_of_images_is_measured_by_its_decision_and_still_explained(cli, 
     ended = cli("evaluate", "m", "--data", "t.parquet", "--explain", "-o", "result")
     assert ended.ref and metrics("result")["cost"]["value"] is not None
     rows = pl.read_parquet("result/predictions.parquet")
-    expected = np.array(rows["proba"].to_list()) @ np.array(table)
+    expected = np.array(rows["proba"].to_list()) @ np.array(price)
     assert rows["prediction"].to_list() == [image_models.CLASSES[k] for k in expected.argmin(axis=1)]
     assert (expected.argmin(axis=1) != np.array(rows["proba"].to_list()).argmax(axis=1)).any()
 
