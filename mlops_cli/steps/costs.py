@@ -39,7 +39,7 @@ def read(path: str) -> Stated:
         data = Path(path).read_bytes()
         given = tomllib.loads(data.decode())
     except OSError as error:
-        raise Missing(f"--cost {path}: {error.strerror}", "mlops evaluate --help names what it takes") from None
+        raise Missing(f"--cost {path}: {error.strerror}", "docs/decisions.md shows such a file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputUnusable(f"{path}: {error}", "it should be TOML, see docs/decisions.md") from None
     for key in given:

@@ -236,3 +236,14 @@ def test_a_model_must_be_named(cli, work):
     assert ended.code == 2 and "--set model=FILE.onnx" in ended.err
     ended = cli("train", "t.parquet", "--target", "label", "--family", "onnx", "--set", "model=none.onnx")
     assert ended.code == 4 and "none.onnx: No such file" in ended.err
+
+
+def test_a_decision_of_its_own(cli, wrap):
+    model = learnt("yes")
+    made = wrap(dense(model, last="Sigmoid"), "yes", "--calibrate", "platt", "--threshold", "0.2", "-o", "decided")
+    answers = probabilities(cli, made.ref)
+    found, own = answers["proba"].list.get(1), model.predict_proba(table().select(COLUMNS).to_numpy())[:, 1]
+    curve = json.loads(Path("decided/decision.json").read_bytes())["calibration"]["curves"][0]
+    odds = np.log(own / (1 - own))
+    assert found.to_numpy() == pytest.approx(1 / (1 + np.exp(curve["a"] * odds + curve["b"])), abs=1e-4)
+    assert (answers["prediction"] == (found >= 0.2)).all() and (found.is_between(0.2, 0.5)).any()

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import image_models
 import numpy as np
 import polars as pl
 import pytest
@@ -13,8 +14,11 @@ from sklearn.isotonic import IsotonicRegression
 
 from mlops_cli.errors import InputUnusable, Usage
 from mlops_cli.runtime import decision, predictors
+from mlops_cli.runtime import signature as signatures
+from mlops_cli.runtime.costs import Costs
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import train_calibrate, train_decide, train_threshold
+from mlops_cli.store import artefact
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from learnable import INPUTS, seal, table
@@ -246,6 +250,24 @@ def test_several_classes_by_least_cost_and_a_regression(cli, parts):
     rows = pl.read_parquet("result/predictions.parquet")
     error = (rows["prediction"] - rows["actual"]).to_numpy()
     assert metrics("result")["cost"]["value"] == pytest.approx(np.where(error > 0, error, -3 * error).mean())
+
+
+def test_a_model_of_images_is_measured_by_its_decision_and_still_explained(cli, work):
+    price = [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [90.0, 90.0, 0.0]]
+    made = decision.Decision(least=True, costs=Costs("EUR", image_models.CLASSES, price))
+    directory = image_models.model("m").path
+    found = signatures.decode((directory / "signature.json").read_bytes())
+    (directory / "signature.json").write_bytes(signatures.encode(decision.deciding(found)))
+    (directory / "decision.json").write_bytes(decision.encode(made))
+    (directory / "manifest.json").unlink()
+    artefact.seal(directory, kind="model", created="", tool="", command=[], inputs=[])
+    image_models.table(40).write_parquet("t.parquet")
+    ended = cli("evaluate", "m", "--data", "t.parquet", "--explain", "-o", "result")
+    assert ended.ref and metrics("result")["cost"]["value"] is not None
+    rows = pl.read_parquet("result/predictions.parquet")
+    expected = np.array(rows["proba"].to_list()) @ np.array(price)
+    assert rows["prediction"].to_list() == [image_models.CLASSES[k] for k in expected.argmin(axis=1)]
+    assert (expected.argmin(axis=1) != np.array(rows["proba"].to_list()).argmax(axis=1)).any()
 
 
 BAD_COSTS = {
