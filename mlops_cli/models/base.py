@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from mlops_cli.models.target import Target
 from mlops_cli.runtime.columns import Batch
@@ -16,6 +18,8 @@ from mlops_cli.runtime.signature import Signature, Task
 
 Settings = Mapping[str, Any]
 Progress = Callable[[float, float | None], None]
+Report = Callable[[float, float], None]
+"""Told a round's metric on the valid rows and the most rounds there may be; may raise to end the fit."""
 Batches = Callable[[pl.LazyFrame, Signature], Iterable[tuple[pl.DataFrame, Batch]]]
 
 
@@ -43,6 +47,14 @@ class Fit:
     score: float | None
 
 
+@dataclass(frozen=True)
+class Fold:
+    """Rows of the train part, by their places: those to learn from, and those to judge by."""
+
+    train: NDArray[np.int64]
+    valid: NDArray[np.int64]
+
+
 class Trainer(Protocol):
     """Data prepared once for any number of fits, which may run side by side."""
 
@@ -54,11 +66,16 @@ class Trainer(Protocol):
     def notes(self) -> Sequence[str]:
         """What people should know of the preparation, a line each."""
 
-    def fit(self, settings: Settings, threads: int, progress: Progress) -> Fit:
-        """Learn from the train rows, stopping by the valid rows if there are any."""
+    def fit(self, settings: Settings, threads: int, progress: Progress, report: Report | None = None) -> Fit:
+        """Learn from the train rows, stopping by the valid rows if there are any. A family need not `report`."""
 
-    def cross(self, settings: Settings, folds: int) -> Fit:
-        """The same on `folds` parts of the train rows in turn, on one thread: mean score and rounds, no model."""
+    def part(self, fold: Fold) -> Any:
+        """The rows of a fold, held ready for any number of fits, which may run side by side."""
+
+    def cross(
+        self, part: Any, settings: Settings, threads: int, progress: Progress, report: Report | None = None
+    ) -> Fit:
+        """The same on what `part` gave: score and rounds, no model. Threads may not show in them."""
 
     def rounds(self, count: int) -> dict[str, Any]:
         """The settings that make a fit without valid rows have `count` rounds."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mlops_cli.errors import InputUnusable
 from mlops_cli.models import lightgbm_settings
-from mlops_cli.models.base import Fit, Progress, Settings, Tables
+from mlops_cli.models.base import Fit, Fold, Progress, Report, Settings, Tables
 from mlops_cli.models.lightgbm_prepare import prepare
 from mlops_cli.models.lightgbm_settings import METRICS, PATIENCE, ROUNDS, ROUNDS_WITHOUT_VALID
 from mlops_cli.models.target import Target
@@ -70,28 +70,31 @@ class LightGBM:
                 if data is not None:
                     data.construct()  # now, since fits side by side share it
 
-    def fit(self, settings: Settings, threads: int, progress: Progress) -> Fit:
+    def fit(self, settings: Settings, threads: int, progress: Progress, report: Report | None = None) -> Fit:
         """Learn from the train rows, stopping early by the valid rows if there are any."""
-        booster, score = self._learn(self._train, self._valid, settings, threads, progress)
+        booster, score = self._learn(self._train, self._valid, settings, threads, progress, report)
         rounds = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
         text = lightgbm_text.strip(booster.model_to_string(num_iteration=rounds).encode())
         return Fit(text, rounds, score)
 
-    def cross(self, settings: Settings, folds: int) -> Fit:
-        """On `folds` parts of the train rows in turn: mean score and rounds, no model.
+    def part(self, fold: Fold) -> tuple[Any, Any]:
+        """The rows of a fold to learn from and to judge by: binned as the whole is, whose edges depend on no target."""
+        parts = [self._train.subset(np.sort(rows).tolist()) for rows in (fold.train, fold.valid)]
+        with _refusals():
+            return parts[0].construct(), parts[1].construct()
 
-        The parts share the bins of the whole, whose edges depend on no target.
-        """
-        fold = np.random.default_rng(self._seed).permutation(self._rows) % folds
-        scores: list[float] = []
-        rounds: list[int] = []
-        for held in range(folds):
-            train = self._train.subset(np.flatnonzero(fold != held).tolist())
-            valid = self._train.subset(np.flatnonzero(fold == held).tolist())
-            booster, score = self._learn(train, valid, settings, 1, _silent)
-            scores.append(score or 0.0)
-            rounds.append(booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration())
-        return Fit(b"", round(float(np.mean(rounds))), float(np.mean(scores)))
+    def cross(
+        self,
+        part: tuple[Any, Any],
+        settings: Settings,
+        threads: int,
+        progress: Progress,
+        report: Report | None = None,
+    ) -> Fit:
+        """Learn from one side of a fold, stopping by the other: score and rounds, no model."""
+        booster, score = self._learn(*part, settings, threads, progress, report)
+        rounds = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
+        return Fit(b"", rounds, score)
 
     def rounds(self, count: int) -> dict[str, Any]:
         """The settings that make a fit without valid rows have `count` rounds."""
@@ -113,7 +116,13 @@ class LightGBM:
         )
 
     def _learn(
-        self, train: Any, valid: Any, settings: Settings, threads: int, progress: Progress
+        self,
+        train: Any,
+        valid: Any,
+        settings: Settings,
+        threads: int,
+        progress: Progress,
+        report: Report | None = None,
     ) -> tuple[Any, float | None]:
         """One LightGBM fit, and the metric on `valid` at its best round."""
         rounds = settings.get("num_iterations", ROUNDS if valid is not None else ROUNDS_WITHOUT_VALID)
@@ -122,6 +131,8 @@ class LightGBM:
         told = self._told(settings) | {"metric": metric, "num_threads": threads}
         lightgbm_settings.check_labels(told, self._labels)
         callbacks: list[Any] = [lambda env: progress(env.iteration + 1, rounds)]
+        if valid is not None and report:
+            callbacks.append(lambda env: report(_score(metric, env.evaluation_result_list[0][2]), rounds))
         if valid is not None and patience:
             callbacks.append(lightgbm.early_stopping(patience, verbose=False))
         with _refusals():
@@ -135,8 +146,7 @@ class LightGBM:
             )
         if valid is None:
             return booster, None
-        value = float(booster.best_score["valid_0"][metric])
-        return booster, 1 - value if metric.endswith("_error") else value
+        return booster, _score(metric, booster.best_score["valid_0"][metric])
 
     def _matrix(self, tables: Tables, frame: pl.LazyFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The matrix of shape (n, width) and the labels of shape (n,), computed by `runtime/`."""
@@ -168,8 +178,9 @@ def _categories(fitted: features.Features) -> list[int]:
     return found
 
 
-def _silent(done: float, total: float | None) -> None:
-    """Progress that nobody sees."""
+def _score(metric: str, value: float) -> float:
+    """Our metric from LightGBM's, whose `…_error` is what is missing to 1."""
+    return 1 - float(value) if metric.endswith("_error") else float(value)
 
 
 @contextlib.contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 import polars as pl
@@ -41,6 +42,8 @@ class Source:
     """The column by which a split was cut: later rows always differ in it, so it says nothing of drift."""
     clean: bool | None = None
     """What the certificate of the split says."""
+    cut: Mapping[str, Any] = field(default_factory=dict)
+    """The flags of the split, which say how folds are to be cut: `group`, `time`, `embargo`, `key`."""
 
     @property
     def inputs(self) -> list[Input]:
@@ -89,9 +92,10 @@ def find(ctx: Context, given: Given) -> Source:
     train = tables.from_artefact(found.artefact, found.input, "train")
     has_valid = bool(found.artefact.tables("valid"))
     valid = tables.from_artefact(found.artefact, found.input, "valid") if has_valid else None
-    time = found.artefact.manifest.params.get("time")
+    cut = found.artefact.manifest.params
+    time = cut.get("time")
     clean = found.artefact.json(_CERTIFICATE, _Certificate).clean if found.artefact.has(_CERTIFICATE) else None
-    return Source(train, valid, whole=False, time=time if isinstance(time, str) else None, clean=clean)
+    return Source(train, valid, whole=False, time=time if isinstance(time, str) else None, clean=clean, cut=cut)
 
 
 def usual_family(source: Source) -> str:
