@@ -72,10 +72,8 @@ class Trainer(Protocol):
     def part(self, fold: Fold) -> Any:
         """The rows of a fold, held ready for any number of fits, which may run side by side."""
 
-    def cross(
-        self, part: Any, settings: Settings, threads: int, progress: Progress, report: Report | None = None
-    ) -> Fit:
-        """The same on what `part` gave: score and rounds, no model. Threads may not show in them."""
+    def cross(self, part: Any, settings: Settings, progress: Progress, report: Report | None = None) -> Fit:
+        """The same on what `part` gave, on one thread: score and rounds, no model."""
 
     def rounds(self, count: int) -> dict[str, Any]:
         """The settings that make a fit without valid rows have `count` rounds."""

@@ -87,14 +87,12 @@ class CNN:
         """The rows of a fold to learn from and to judge by, as they are: pixels are copied for a fit alone."""
         return fold
 
-    def cross(
-        self, part: Fold, settings: Settings, threads: int, progress: Progress, report: Report | None = None
-    ) -> Fit:
+    def cross(self, part: Fold, settings: Settings, progress: Progress, report: Report | None = None) -> Fit:
         """Learn from one side of a fold: score on the other and rounds, no model."""
         train, valid = (self._train.part(rows) for rows in (part.train, part.valid))
         made = self._made(train, valid, settings)
-        network, rounds = self._learn(made, threads, progress, kept=False)
-        return Fit(b"", rounds, self._finished(made, network, rounds, threads).score)
+        network, rounds = self._learn(made, 1, progress, kept=False)
+        return Fit(b"", rounds, self._finished(made, network, rounds, 1).score)
 
     def rounds(self, count: int) -> dict[str, Any]:
         """The settings that make a fit without valid rows have `count` rounds."""

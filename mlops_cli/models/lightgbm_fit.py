@@ -87,12 +87,11 @@ class LightGBM:
         self,
         part: tuple[Any, Any],
         settings: Settings,
-        threads: int,
         progress: Progress,
         report: Report | None = None,
     ) -> Fit:
         """Learn from one side of a fold, stopping by the other: score and rounds, no model."""
-        booster, score = self._learn(*part, settings, threads, progress, report)
+        booster, score = self._learn(*part, settings, 1, progress, report)
         rounds = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
         return Fit(b"", rounds, score)
 

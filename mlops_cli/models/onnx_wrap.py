@@ -60,9 +60,7 @@ class Wrapped:
         """Usage: there is nothing to learn on parts."""
         raise Usage("a model made elsewhere is not learnt, so there is nothing to search for or to cross-validate")
 
-    def cross(
-        self, part: Any, settings: Settings, threads: int, progress: Progress, report: Report | None = None
-    ) -> NoReturn:
+    def cross(self, part: Any, settings: Settings, progress: Progress, report: Report | None = None) -> NoReturn:
         """As `part`."""
         raise AssertionError("there are no parts")
 

@@ -225,7 +225,7 @@ class _Search:
     def _fits(self, read: Mapping[str, Any], curves: list[list[float]]) -> Iterator[Fit]:
         """The fits on the folds, in order: one after the other, or side by side when there is one trial alone."""
         asked = (
-            _joblib().delayed(self._trainer.cross)(part, read, 1, self._until, _noted(curve))
+            _joblib().delayed(self._trainer.cross)(part, read, self._until, _noted(curve))
             for part, curve in zip(self._parts, curves, strict=True)
         )
         if self._planned.kind is None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
-import numpy as np
 
 FILE = "trials.json"
 
@@ -28,7 +28,7 @@ class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def error(self) -> float | None:
         """The standard error of the mean over folds: s / √K, s with K - 1 below; None without folds."""
-        return float(np.std(self.folds, ddof=1) / math.sqrt(len(self.folds))) if len(self.folds) > 1 else None
+        return statistics.stdev(self.folds) / math.sqrt(len(self.folds)) if len(self.folds) > 1 else None
 
 
 class Trials(msgspec.Struct, frozen=True):

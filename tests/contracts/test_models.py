@@ -100,9 +100,9 @@ def test_folds_and_no_valid_rows(family):
     assert fit.score is None
     settings = quick(family) | (trainer.rounds(2) if family == "cnn" else {})
     part = trainer.part(Fold(np.flatnonzero(np.arange(400) % 3), np.arange(0, 400, 3)))
-    crossed = trainer.cross(part, settings, 1, lambda *_: None)
+    crossed = trainer.cross(part, settings, lambda *_: None)
     assert isinstance(crossed.score, float) and crossed.rounds >= 1 and not crossed.model
-    assert trainer.cross(part, settings, 2, lambda *_: None) == crossed
+    assert trainer.cross(part, settings, lambda *_: None) == crossed
     shorter = trainer.fit(settings | trainer.rounds(2), 1, lambda *_: None)
     assert shorter.rounds == 2
 

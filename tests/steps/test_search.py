@@ -41,7 +41,7 @@ class Trainer:
     def part(self, fold):
         return fold
 
-    def cross(self, part, settings, threads, progress, report=None):
+    def cross(self, part, settings, progress, report=None):
         self.fitted.append(settings["score"])
         return Fit(b"", 7, settings["score"] / part)
 
