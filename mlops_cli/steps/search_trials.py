@@ -12,7 +12,7 @@ import msgspec
 FILE = "trials.json"
 
 
-class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
+class Trial(msgspec.Struct, frozen=True):
     """One set of settings as they were written, its rounds, and the metric: None when it failed or was given up.
 
     `folds` has the metric of each fold; of a trial that was given up what it came to. `why` says what failed.
