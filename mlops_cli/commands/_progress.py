@@ -18,7 +18,10 @@ class Progress:
         self._started = time.monotonic()
 
     def __call__(self, what: str, done: float, total: float | None) -> None:
-        """Show that `done` of `total` is done; nothing for work that ends within half a second."""
+        """Show that `done` of `total` is done; nothing for work that ends within half a second.
+
+        What follows a colon in `what` is shown with it, and may change.
+        """
         if not self._on or time.monotonic() - self._started < 0.5:
             return
         if self._bar is None:
@@ -30,9 +33,10 @@ class Progress:
                 return
             self._bar = Bar(console=Console(stderr=True), transient=True)
             self._bar.start()
-        if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=total)
-        self._bar.update(self._tasks[what], completed=done, total=total)
+        name = what.partition(":")[0]
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task(what, total=total)
+        self._bar.update(self._tasks[name], description=what, completed=done, total=total)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -11,10 +11,16 @@ from mlops_cli.errors import Integrity
 
 
 def main(
-    ref: _options.Ref = None,
+    refs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[REF]...", help="A path, NAME, NAME@7 or NAME@alias; standard input without it."),
+    ] = None,
     lineage: Annotated[bool, typer.Option("--lineage", help="Walk back to the digests of the raw files.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Read every file and compare digests (5 when one differs).")
+    ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Show several models or evaluations side by side.")
     ] = False,
     registry: _options.Registry = None,
     json: _options.Json = False,
@@ -26,11 +32,18 @@ def main(
     \b
     mlops inspect flights@production --lineage
     mlops inspect model/ --verify
+    mlops inspect --compare model-a model-b flights@production
     """
     with _pipe.session("inspect", json=json, quiet=quiet, verbose=verbose, registry=registry) as session:
         from mlops_cli.steps import inspect
 
-        account = inspect.run(session.context, session.given(ref), lineage=lineage, verify=verify)
+        account = inspect.several(
+            session.context,
+            [session.given(ref) for ref in refs or (None,)],
+            compare=compare,
+            lineage=lineage,
+            verify=verify,
+        )
         if json:
             session.print_json(account.fields, Integrity.exit if account.damage else 0)
         else:

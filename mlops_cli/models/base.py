@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from mlops_cli.models.target import Target
 from mlops_cli.models.terms import Terms
@@ -17,6 +19,8 @@ from mlops_cli.runtime.signature import Signature, Task
 
 Settings = Mapping[str, Any]
 Progress = Callable[[float, float | None], None]
+Report = Callable[[float, float], None]
+"""Told a round's metric on the valid rows and the most rounds there may be; may raise to end the fit."""
 Batches = Callable[[pl.LazyFrame, Signature], Iterable[tuple[pl.DataFrame, Batch]]]
 
 
@@ -61,6 +65,14 @@ class Fit:
     score: float | None
 
 
+@dataclass(frozen=True)
+class Fold:
+    """Rows of the train part, by their places: those to learn from, and those to judge by."""
+
+    train: NDArray[np.int64]
+    valid: NDArray[np.int64]
+
+
 class Trainer(Protocol):
     """Data prepared once for any number of fits, which may run side by side."""
 
@@ -72,8 +84,8 @@ class Trainer(Protocol):
     def notes(self) -> Sequence[str]:
         """What people should know of the preparation, a line each."""
 
-    def fit(self, settings: Settings, threads: int, progress: Progress) -> Fit:
-        """Learn from the train rows, stopping by the valid rows if there are any."""
+    def fit(self, settings: Settings, threads: int, progress: Progress, report: Report | None = None) -> Fit:
+        """Learn from the train rows, stopping by the valid rows if there are any. A family need not `report`."""
 
     def whole(self, fit: Fit, settings: Settings, threads: int, progress: Progress) -> Fit:
         """The model to keep: learnt from the valid rows as well where that is worth it, else `fit` itself.
@@ -81,8 +93,11 @@ class Trainer(Protocol):
         `fit` has not seen the valid rows, so that it is what is measured, calibrated and compared on them.
         """
 
-    def cross(self, settings: Settings, folds: int) -> Fit:
-        """The same on `folds` parts of the train rows in turn, on one thread: mean score and rounds, no model."""
+    def part(self, fold: Fold) -> Any:
+        """The rows of a fold, held ready for any number of fits, which may run side by side."""
+
+    def cross(self, part: Any, settings: Settings, progress: Progress, report: Report | None = None) -> Fit:
+        """The same on what `part` gave, on one thread: score and rounds, no model."""
 
     def rounds(self, count: int) -> dict[str, Any]:
         """The settings that make a fit without valid rows have `count` rounds."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mlops_cli.errors import InputUnusable
 from mlops_cli.models import cnn_export, cnn_images, cnn_learn, cnn_network, cnn_settings, terms
-from mlops_cli.models.base import Fit, Progress, Settings, Tables
+from mlops_cli.models.base import Fit, Fold, Progress, Report, Settings, Tables
 from mlops_cli.models.cnn_checkpoint import Reached
 from mlops_cli.models.cnn_learn import Examples
 from mlops_cli.models.cnn_network import Architecture, Network
@@ -77,8 +77,9 @@ class CNN:
         shown = f"{self._preparation.width} x {self._preparation.height}"
         self.notes.append(f"images are seen at {shown}, {'grey' if self._preparation.channels == 1 else 'in colour'}")
 
-    def fit(self, settings: Settings, threads: int, progress: Progress) -> Fit:
-        """Learn from the train rows; the valid rows give the temperature and the score."""
+    def fit(self, settings: Settings, threads: int, progress: Progress, report: Report | None = None) -> Fit:
+        """Learn from the train rows; the valid rows give the temperature and the score. Nothing is reported: a fit
+        that goes on from its checkpoint has no curve."""
         made = self._made(self._train, self._valid, settings)
         network, rounds = self._learn(made, threads, progress)
         return self._finished(made, network, rounds, threads)
@@ -87,18 +88,16 @@ class CNN:
         """The fit itself: its temperature is told by the valid rows, which it must not have learnt."""
         return fit
 
-    def cross(self, settings: Settings, folds: int) -> Fit:
-        """On `folds` parts of the train rows in turn: mean score and rounds, no model."""
-        rows = len(self._train.labels)
-        fold = np.random.default_rng(self._seed).permutation(rows) % folds
-        scores, rounds = [], []
-        for held in range(folds):
-            train, valid = (self._train.part(np.flatnonzero(part)) for part in (fold != held, fold == held))
-            made = self._made(train, valid, settings)
-            network, count = self._learn(made, 1, _silent)
-            scores.append(self._finished(made, network, count, 1).score or 0.0)
-            rounds.append(count)
-        return Fit(b"", round(float(np.mean(rounds))), float(np.mean(scores)))
+    def part(self, fold: Fold) -> Fold:
+        """The rows of a fold to learn from and to judge by, as they are: pixels are copied for a fit alone."""
+        return fold
+
+    def cross(self, part: Fold, settings: Settings, progress: Progress, report: Report | None = None) -> Fit:
+        """Learn from one side of a fold: score on the other and rounds, no model."""
+        train, valid = (self._train.part(rows) for rows in (part.train, part.valid))
+        made = self._made(train, valid, settings)
+        network, rounds = self._learn(made, 1, progress, kept=False)
+        return Fit(b"", rounds, self._finished(made, network, rounds, 1).score)
 
     def rounds(self, count: int) -> dict[str, Any]:
         """The settings that make a fit without valid rows have `count` rounds."""
@@ -151,7 +150,7 @@ class CNN:
         weights *= counts.sum() / (weights * counts).sum()
         return replace(train, weights=torch.from_numpy(weights.astype(np.float32)))
 
-    def _learn(self, made: _Made, threads: int, progress: Progress) -> tuple[Network, int]:
+    def _learn(self, made: _Made, threads: int, progress: Progress, *, kept: bool = True) -> tuple[Network, int]:
         """The network that has learned, and its epochs; from its checkpoint when there is one."""
         train = made.train
         rows = np.random.default_rng(self._seed).permutation(len(train.labels))[:_WHITENED]
@@ -162,7 +161,7 @@ class CNN:
             train = replace(train, labels=((train.labels - middle) / spread).astype(np.float32))
         learner = cnn_learn.Learner(train, made.recipe, network, self._seed, threads)
         work = _digest(made, self._metric, self._seed)
-        place = self._checkpoint / f"{work[:16]}.safetensors" if self._checkpoint and progress is not _silent else None
+        place = self._checkpoint / f"{work[:16]}.safetensors" if self._checkpoint and kept else None
 
         def judge(out: NDArray[np.float32]) -> float:
             value = self._judged(made, out * spread + middle)[1]
@@ -208,7 +207,3 @@ def _digest(made: _Made, metric: str, seed: int) -> str:
     parts = [asdict(made.recipe), msgspec.to_builtins(made.architecture), metric, seed, str(torch.__version__)]
     labels = np.ascontiguousarray(made.train.labels).tobytes()
     return hashlib.sha256(msgspec.json.encode(parts) + labels).hexdigest()
-
-
-def _silent(done: float, total: float | None) -> None:
-    """Progress that nobody sees."""

@@ -14,7 +14,7 @@ from polars import selectors
 
 from mlops_cli.errors import InputUnusable, Usage
 from mlops_cli.models import lightgbm_metrics, lightgbm_settings, terms
-from mlops_cli.models.base import Fit, Progress, Settings, Tables
+from mlops_cli.models.base import Fit, Fold, Progress, Report, Settings, Tables
 from mlops_cli.models.lightgbm_prepare import prepare
 from mlops_cli.models.lightgbm_rows import Rows, lightgbm
 from mlops_cli.models.lightgbm_settings import FOLDS, ROUNDS_WITHOUT_VALID, WHOLE_ROWS
@@ -68,9 +68,9 @@ class LightGBM:
             self._valid = self._dataset(valid, reference=self._train)
             self._all = train.and_(valid) if few else None
 
-    def fit(self, settings: Settings, threads: int, progress: Progress) -> Fit:
+    def fit(self, settings: Settings, threads: int, progress: Progress, report: Report | None = None) -> Fit:
         """Learn from the train rows, stopping early by the valid rows if there are any."""
-        booster, score = self._learn(self._train, self._valid, settings, threads, progress)
+        booster, score = self._learn(self._train, self._valid, settings, threads, progress, report)
         return _fit(booster, score)
 
     def whole(self, fit: Fit, settings: Settings, threads: int, progress: Progress) -> Fit:
@@ -89,21 +89,16 @@ class LightGBM:
         booster, _ = self._learn(data, None, {**settings, "num_iterations": rounds}, threads, progress)
         return Fit(_fit(booster, None).model, rounds, fit.score)
 
-    def cross(self, settings: Settings, folds: int) -> Fit:
-        """On `folds` parts of the train rows in turn: mean score and rounds, no model.
+    def part(self, fold: Fold) -> tuple[Any, Any]:
+        """The rows of a fold to learn from and to judge by: binned as the whole is, whose edges depend on no target."""
+        parts = [self._train.subset(np.sort(rows).tolist()) for rows in (fold.train, fold.valid)]
+        with _refusals():
+            return parts[0].construct(), parts[1].construct()
 
-        The parts share the bins of the whole, whose edges depend on no target.
-        """
-        fold = np.random.default_rng(self._seed).permutation(self._shape.rows) % folds
-        scores: list[float] = []
-        rounds: list[int] = []
-        for held in range(folds):
-            train = self._train.subset(np.flatnonzero(fold != held).tolist())
-            valid = self._train.subset(np.flatnonzero(fold == held).tolist())
-            booster, score = self._learn(train, valid, settings, 1, _silent)
-            scores.append(score or 0.0)
-            rounds.append(booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration())
-        return Fit(b"", round(float(np.mean(rounds))), float(np.mean(scores)))
+    def cross(self, part: tuple[Any, Any], settings: Settings, progress: Progress, report: Report | None = None) -> Fit:
+        """Learn from one side of a fold, stopping by the other: score and rounds, no model."""
+        booster, score = self._learn(*part, settings, 1, progress, report)
+        return Fit(b"", _rounds(booster), score)
 
     def rounds(self, count: int) -> dict[str, Any]:
         """The settings that make a fit without valid rows have `count` rounds."""
@@ -128,13 +123,21 @@ class LightGBM:
         return int(settings.get("early_stopping_round", usual))
 
     def _learn(
-        self, train: Any, valid: Any, settings: Settings, threads: int, progress: Progress
+        self,
+        train: Any,
+        valid: Any,
+        settings: Settings,
+        threads: int,
+        progress: Progress,
+        report: Report | None = None,
     ) -> tuple[Any, float | None]:
         """One LightGBM fit, and the metric on `valid` at its best round."""
         usual = ROUNDS_WITHOUT_VALID if valid is None else lightgbm_settings.most_rounds(self._shape)
         rounds = settings.get("num_iterations", usual)
         told = self._told(settings) | {"metric": self._by.own or "None", "num_threads": threads}
         callbacks: list[Any] = [lambda env: progress(env.iteration + 1, rounds)]
+        if valid is not None and report:
+            callbacks.append(lambda env: report(self._by.value(float(env.evaluation_result_list[0][2])), rounds))
         if valid is not None and self._patience(settings):
             callbacks.append(lightgbm.early_stopping(self._patience(settings), first_metric_only=True, verbose=False))
         with _refusals():
@@ -236,8 +239,14 @@ class _Data:
 
 def _fit(booster: Any, score: float | None) -> Fit:
     """A fit from what LightGBM has learnt, cut after its best round."""
-    rounds = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
+    rounds = _rounds(booster)
     return Fit(lightgbm_text.strip(booster.model_to_string(num_iteration=rounds).encode()), rounds, score)
+
+
+def _rounds(booster: Any) -> int:
+    """The best round, the last one where nothing was judged."""
+    best = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
+    return int(best)
 
 
 def _rows(frame: pl.LazyFrame) -> int:
@@ -258,8 +267,7 @@ def _constraints(fitted: features.Features, asked: terms.Terms) -> list[int]:
         raise Usage(f"--monotone {left_out[0]}: the column is left out ({reason})")
     found: list[int] = []
     for column in fitted.columns:
-        width = len(column.parts or ()) if column.use == "time" else 1
-        found += [asked.monotone.get(column.name, 0)] * width
+        found += [asked.monotone.get(column.name, 0)] * column.width
     return found
 
 
@@ -271,10 +279,6 @@ def _categories(fitted: features.Features) -> list[int]:
             found.append(at)
         at += column.width
     return found
-
-
-def _silent(done: float, total: float | None) -> None:
-    """Progress that nobody sees."""
 
 
 @contextlib.contextmanager

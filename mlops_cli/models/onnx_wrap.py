@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mlops_cli.errors import InputUnusable, Usage
 from mlops_cli.metrics.base import text_of
 from mlops_cli.models import onnx_columns
-from mlops_cli.models.base import Fit, Progress, Settings, Tables
+from mlops_cli.models.base import Fit, Fold, Progress, Report, Settings, Tables
 from mlops_cli.models.target import Target
 from mlops_cli.runtime import image_model, images, onnx_answers, onnx_table
 from mlops_cli.runtime.image_model import Model as ImageModel
@@ -51,7 +51,7 @@ class Wrapped:
         self.notes = [f"nothing is learnt: {settings['model']} answers by its output {output}"]
         self._settle(tables)
 
-    def fit(self, settings: Settings, threads: int, progress: Progress) -> Fit:
+    def fit(self, settings: Settings, threads: int, progress: Progress, report: Report | None = None) -> Fit:
         """The model as it is."""
         progress(1, 1)
         return Fit(self._data, 0, None)
@@ -60,9 +60,13 @@ class Wrapped:
         """The model as it is."""
         return fit
 
-    def cross(self, settings: Settings, folds: int) -> NoReturn:
+    def part(self, fold: Fold) -> NoReturn:
         """Usage: there is nothing to learn on parts."""
-        raise Usage("a model made elsewhere is not learnt, so there is nothing to search for")
+        raise Usage("a model made elsewhere is not learnt, so there is nothing to search for or to cross-validate")
+
+    def cross(self, part: Any, settings: Settings, progress: Progress, report: Report | None = None) -> NoReturn:
+        """As `part`."""
+        raise AssertionError("there are no parts")
 
     def rounds(self, count: int) -> dict[str, Any]:
         """No setting has a say in that."""

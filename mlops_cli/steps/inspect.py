@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from mlops_cli.steps import references
+from mlops_cli.errors import Usage
+from mlops_cli.steps import references, search_trials
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given, Resolved
 from mlops_cli.store import artefact, manifest, registry
@@ -20,6 +22,19 @@ class Account(msgspec.Struct, frozen=True):
     fields: dict[str, Any]
     lines: list[str]
     damage: list[str]
+
+
+def several(ctx: Context, given: Sequence[Given], *, compare: bool, lineage: bool, verify: bool) -> Account:
+    """One reference described, or with `compare` several side by side. Usage when flags and references do not fit."""
+    if compare:
+        if lineage or verify:
+            raise Usage("--compare goes neither with --lineage nor with --verify")
+        from mlops_cli.steps import inspect_compare
+
+        return inspect_compare.run(ctx, given)
+    if len(given) > 1:
+        raise Usage(f"{len(given)} references", "one at a time, or side by side with --compare")
+    return run(ctx, given[0], lineage=lineage, verify=verify)
 
 
 def run(ctx: Context, given: Given, *, lineage: bool = False, verify: bool = False) -> Account:
@@ -64,7 +79,9 @@ def _head(found: Resolved) -> tuple[dict[str, Any], list[str]]:
         columns = (f"{name} {'image' if kind == _IMAGE else kind}" for name, kind in made.schema.items())
         table["columns"] = f"{len(made.schema)}: " + ", ".join(columns)
     if made.params:
-        table["params"] = ", ".join(f"{key}={_plain(value)}" for key, value in made.params.items() if value is not None)
+        table["params"] = ", ".join(f"{key}={plain(value)}" for key, value in made.params.items() if value is not None)
+    if made.kind == "model" and found.artefact.has(search_trials.FILE):
+        table["trials"] = found.artefact.json(search_trials.FILE, search_trials.Trials).told()
     return fields | registered, [f"{key + ':':<12}{value}" for key, value in table.items()]
 
 
@@ -100,7 +117,7 @@ def _short(one: dict[str, Any]) -> dict[str, Any]:
     return {key: one.get(key) for key in ("kind", "id", "created", "command", "inputs", "self")}
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     """A parameter in one word, as far as that goes."""
     text = value if isinstance(value, str) else manifest.canonical(value).decode()
     return text if len(text) <= 60 else text[:57] + "…"

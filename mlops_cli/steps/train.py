@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from mlops_cli import extensions
-from mlops_cli.errors import Usage
+from mlops_cli.errors import InputUnusable, Usage
 from mlops_cli.metrics.base import text_of
 from mlops_cli.models import target as targets
 from mlops_cli.models import terms
@@ -24,6 +24,9 @@ from mlops_cli.steps import (
     memo,
     processors,
     search,
+    search_folds,
+    search_space,
+    search_trials,
     tables,
     train_baseline,
     train_columns,
@@ -35,7 +38,8 @@ from mlops_cli.steps import (
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
 from mlops_cli.steps.references import Given
-from mlops_cli.steps.train_data import Parts, Source
+from mlops_cli.steps.search_journal import Journal
+from mlops_cli.steps.train_data import Counted, Parts, Source
 from mlops_cli.store.artefact import Artefact
 
 _POLARS = ("polars", "polars-runtime-32", "polars-hash")
@@ -43,9 +47,9 @@ _POLARS = ("polars", "polars-runtime-32", "polars-hash")
 
 @dataclass(frozen=True)
 class Tuning:
-    """How to look for settings: `space` holds texts `k=v1,v2`; `folds` 0 means that the valid part judges trials,
-    `jobs` 0 as many at a time as there are processors. `metric` is what to stop and choose by, `trials` how many a
-    random search has."""
+    """How to look for settings: `space` holds texts as `search_space.parse` reads them; `folds` 0 means that the valid
+    part judges trials, without a search `folds` judge the one set of settings. `jobs` 0: as many at a time as there are
+    processors. `metric` is what to stop and choose by, `trials` how many a search has that draws them."""
 
     search: str | None = None
     space: Sequence[str] = ()
@@ -120,7 +124,7 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
             shutil.rmtree(checkpoint, ignore_errors=True)
         return made
 
-    libraries = (*asked.family.LIBRARIES, *_POLARS)
+    libraries = (*asked.family.LIBRARIES, *_POLARS, *(("optuna",) if options.tuning.search == "tpe" else ()))
     job = Job("train", key, libraries, build, _judge, measured=train_payload.measured)
     known = memo.key_of(job)
     checkpoint = ctx.workspace.checkpoint(known) if known else None
@@ -141,19 +145,20 @@ def _check(options: Options) -> None:
         raise Usage(f"--search {tuning.search!r} is unknown", f"there is: {', '.join(search.KINDS)}")
     if tuning.search and not tuning.space:
         raise Usage("--search needs at least one --space", "for instance --space num_leaves=15,31,63")
-    if not tuning.search and (tuning.space or tuning.folds):
-        raise Usage(f"{'--space' if tuning.space else '--cv'} goes with --search grid or random")
-    if tuning.trials is not None and tuning.search != "random":
-        raise Usage("--trials goes with --search random")
-    if tuning.folds == 1 or tuning.folds < 0:
-        raise Usage("--cv needs at least 2 parts")
+    if not tuning.search and tuning.space:
+        raise Usage("--space goes with --search grid, random or tpe")
+    if tuning.trials is not None and tuning.search not in ("random", "tpe"):
+        raise Usage("--trials goes with --search random or tpe")
+    if tuning.jobs < 0:
+        raise Usage(f"--jobs {tuning.jobs} is no number of trials")
+    search_folds.check(tuning.folds)
 
 
 def _read(options: Options, named: str) -> _Asked:
     """The options checked before any row is read, for the family that is named."""
     tuning = options.tuning
     family: Family = extensions.load("models", named)
-    fixed, space = _assignments(options.set), search.space(tuning.space)
+    fixed, space = _assignments(options.set), search_space.parse(tuning.space)
     for name in fixed.keys() & space.keys():
         raise Usage(f"{name} is given by --set and by --space")
     for name in space.keys() & set(family.SHARED):
@@ -163,12 +168,8 @@ def _read(options: Options, named: str) -> _Asked:
     counting = terms.read(learning.weight, learning.class_weight, learning.monotone)
     terms.refuse(counting, family.TERMS, named)
     plan = None
-    if tuning.search == "random":
-        plan = search.drawn(
-            space, family.settings, search.USUAL if tuning.trials is None else tuning.trials, options.seed
-        )
-    elif tuning.search:
-        plan = search.plan(space, family.settings)
+    if tuning.search or tuning.folds:
+        plan = search.plan(tuning.search, space, family.settings, tuning.trials, options.seed)
     written = {
         "target": options.target,
         "family": named,
@@ -176,7 +177,7 @@ def _read(options: Options, named: str) -> _Asked:
         "positive": options.positive,
         "set": fixed,
         "search": tuning.search,
-        "space": space,
+        "space": {name.strip(): values.strip() for name, _, values in (text.partition("=") for text in tuning.space)},
         "cv": tuning.folds,
         "trials": tuning.trials,
         "metric": tuning.metric,
@@ -220,7 +221,7 @@ def _build(
     learning = options.learning
     own = {target.name} | ({learning.weight} if learning.weight else set())
     chosen = train_columns.choose(rows, target, source, learning.exclude, learning.include, own)
-    rows = chosen.rows
+    given_rows, rows = rows, chosen.rows  # the same rows, those before with the columns that cut folds
     offered = asked.family.metrics(target.task, asked.settings)
     metric = _metric(offered, options.tuning.metric, target)
     name = source.train.name
@@ -231,12 +232,13 @@ def _build(
         checkpoint,
         chosen.columns,
         asked.terms,
-        source.cut is not None and source.cut.apart,
+        source.cut.apart,
     )
     trainer = asked.family.trainer(given, target, metric, options.seed, asked.settings)
     found = None
     if asked.plan is not None:
-        found = _search(ctx, trainer, asked, metric, offered[metric], options.tuning)
+        judging = _judging(given_rows, target, metric, offered[metric], options, source)
+        found = _search(ctx, trainer, asked, judging, options.tuning, checkpoint)
     fit = _fit(ctx, trainer, asked.settings, found, has_valid=rows.valid is not None)
     decided = train_decide.decide(asked.deciding, trainer.predictor(fit, processors.count()), rows, target, name)
     predictor = decided.predictor
@@ -247,10 +249,11 @@ def _build(
     files |= train_payload.files(rows, target, predictor, final, source, options.seed, asked.terms, decided.honest)
     files[train_leaks.FILE] = chosen.leaks.encoded(predictor.signature.names)
     if found is not None:
-        files["trials.json"] = msgspec.json.format(msgspec.json.encode(found.trials), indent=1) + b"\n"
+        files[search_trials.FILE] = msgspec.json.format(msgspec.json.encode(found.trials), indent=1) + b"\n"
     for file, data in files.items():
         (payload / file).write_bytes(data)
-    told = [rows.note, parts.note, *chosen.notes, *trainer.notes, _searched(found), _told(target, fit, metric)]
+    searched = found.trials.told() if found else ""
+    told = [rows.note, parts.note, *chosen.notes, *trainer.notes, searched, _told(target, fit, metric)]
     if kept is not fit:
         told.append(f"the model then learnt from all {rows.rows + rows.valid_rows:,} rows: {kept.rounds} rounds")
     told += decided.notes
@@ -272,21 +275,35 @@ def _metric(offered: Mapping[str, bool], wanted: str | None, target: Target) -> 
     return wanted
 
 
+def _judging(
+    rows: Counted, target: Target, metric: str, higher: bool, options: Options, source: Source
+) -> search.Judging:
+    """By what trials are judged; InputUnusable, before any fit, when there is nothing."""
+    count = options.tuning.folds
+    if not count:
+        if rows.valid is None:
+            raise InputUnusable("there are no valid rows to judge trials by", "say --cv 5, or split with a valid part")
+        return search.Judging(metric, higher)
+    folds = search_folds.of(rows.train, target, count, source.cut, options.seed, source.train.name)
+    return search.Judging(metric, higher, folds)
+
+
 def _search(
-    ctx: Context, trainer: Trainer, asked: _Asked, metric: str, higher: bool, tuning: Tuning
-) -> search.Found | None:
+    ctx: Context,
+    trainer: Trainer,
+    asked: _Asked,
+    judging: search.Judging,
+    tuning: Tuning,
+    checkpoint: Path | None,
+) -> search.Found:
     """The trials of a search."""
     assert asked.plan is not None
-    return search.run(
-        trainer,
-        asked.plan,
-        asked.settings,
-        metric=metric,
-        higher=higher,
-        folds=tuning.folds or None,
-        jobs=tuning.jobs or processors.count(),
-        progress=ctx.progress,
-    )
+    journal = Journal(checkpoint / "trials" if checkpoint else None, ctx.note)
+    jobs = tuning.jobs or processors.count()
+    found = search.run(trainer, asked.plan, asked.settings, judging, jobs, journal, ctx.progress)
+    if journal.found:
+        ctx.note(f"{journal.found} of {len(found.trials.trials)} trials had been done by another run")
+    return found
 
 
 def _fit(
@@ -295,21 +312,15 @@ def _fit(
     """The fit that becomes the model: the search's best, or one with its settings where trials saw only folds."""
     if found is not None and found.fit is not None:
         return found.fit
+    threads = processors.count()
     if found is not None:
         settings = found.settings
-        if not has_valid:
+        if not found.trials.folds:
+            threads = 1  # as its trial had, whose model this must be
+        elif not has_valid:
             best = found.trials.trials[found.trials.best]
             settings = {**settings, **trainer.rounds(best.rounds)}
-    return trainer.fit(settings, processors.count(), lambda done, total: ctx.progress("train", done, total))
-
-
-def _searched(found: search.Found | None) -> str:
-    """The outcome of a search in words."""
-    if found is None:
-        return ""
-    best = found.trials.trials[found.trials.best]
-    settings = ", ".join(f"{name}={value}" for name, value in best.settings.items())
-    return f"{len(found.trials.trials)} trials, the best: {settings} ({found.trials.metric} {best.score:.4g})"
+    return trainer.fit(settings, threads, lambda done, total: ctx.progress("train", done, total))
 
 
 def _told(target: Target, fit: Fit, metric: str) -> str:

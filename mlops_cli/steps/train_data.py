@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import polars as pl
@@ -62,8 +62,8 @@ class Source:
     """What the certificate of the split says."""
     group: str | None = None
     """The column whose groups a split kept together: later rows have other groups. None where it was cut by time."""
-    cut: Cut | None = None
-    """How the split was cut."""
+    cut: Cut = field(default_factory=Cut)
+    """How the split was cut, and so folds are to be."""
 
     @property
     def inputs(self) -> list[Input]:
@@ -139,7 +139,7 @@ def opened(source: Source, seed: int) -> Iterator[Parts]:
         yield Parts(source.train.frame, source.valid.frame)
         return
     if not source.whole:
-        yield _held_out(source.train, source.cut or Cut(), seed)
+        yield _held_out(source.train, source.cut, seed)
         return
     parquet = source.train.name.endswith(".parquet") or source.train.inputs[0].kind in ("dataset", "predictions")
     with tables.replayable(replace(source.train, once=source.train.once or not parquet)) as table:

@@ -10,7 +10,7 @@ import pytest
 from mlops_cli import extensions
 from mlops_cli.errors import Usage
 from mlops_cli.models import base, target
-from mlops_cli.models.base import Tables
+from mlops_cli.models.base import Fold, Tables
 from mlops_cli.runtime import predictors, rows, signature
 from mlops_cli.steps import batches
 from mlops_cli.steps.records import records
@@ -99,9 +99,10 @@ def test_folds_and_no_valid_rows(family):
     trainer, fit, _ = made(family, "binary", valid=False)
     assert fit.score is None
     settings = quick(family) | (trainer.rounds(2) if family == "cnn" else {})
-    crossed = trainer.cross(settings, 3)
-    assert isinstance(crossed.score, float) and crossed.rounds >= 1
-    assert trainer.cross(settings, 3) == crossed
+    part = trainer.part(Fold(np.flatnonzero(np.arange(400) % 3), np.arange(0, 400, 3)))
+    crossed = trainer.cross(part, settings, lambda *_: None)
+    assert isinstance(crossed.score, float) and crossed.rounds >= 1 and not crossed.model
+    assert trainer.cross(part, settings, lambda *_: None) == crossed
     shorter = trainer.fit(settings | trainer.rounds(2), 1, lambda *_: None)
     assert shorter.rounds == 2
 
