@@ -136,7 +136,7 @@ def crossed(shape: Shape, rows: int) -> bool:
 def threads(shape: Shape, there: int) -> int:
     """How many threads a fit takes of those that are `there`; the result is the same.
 
-    A round of a small table is over before a second thread has begun, and beside a busy neighbour all wait for the last.
+    A round of a small table is over before a second thread has begun, and beside a busy neighbour all wait for one.
     """
     return 1 if shape.rows * shape.columns < ALONE_CELLS else there
 
