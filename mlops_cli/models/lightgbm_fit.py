@@ -134,7 +134,10 @@ class LightGBM:
         """One LightGBM fit, and the metric on `valid` at its best round."""
         usual = ROUNDS_WITHOUT_VALID if valid is None else lightgbm_settings.most_rounds(self._shape)
         rounds = settings.get("num_iterations", usual)
-        told = self._told(settings) | {"metric": self._by.own or "None", "num_threads": threads}
+        told = self._told(settings) | {
+            "metric": self._by.own or "None",
+            "num_threads": lightgbm_settings.threads(self._shape, threads),
+        }
         callbacks: list[Any] = [lambda env: progress(env.iteration + 1, rounds)]
         if valid is not None and report:
             callbacks.append(lambda env: report(self._by.value(float(env.evaluation_result_list[0][2])), rounds))
@@ -158,7 +161,10 @@ class LightGBM:
         """The rounds with the best mean metric over parts of `data` that are left out in turn."""
         fold = self._folds(data.get_label())
         parts = [(np.flatnonzero(fold != held), np.flatnonzero(fold == held)) for held in range(FOLDS)]
-        told = self._told(settings) | {"metric": self._by.own or "None", "num_threads": threads}
+        told = self._told(settings) | {
+            "metric": self._by.own or "None",
+            "num_threads": lightgbm_settings.threads(self._shape, threads),
+        }
         with _refusals():
             found: Any = lightgbm.cv(
                 told,

@@ -26,6 +26,8 @@ CROSSED_ROWS, CROSSED_WORK = 10_000, 500_000
 """Up to so many rows, and so many cells times trees a round, the rounds are told by parts that are left out in turn:
 one small valid part tells them badly."""
 FOLDS = 5
+ALONE_CELLS = 250_000
+"""With fewer cells one thread learns as fast as several."""
 FEW_ROWS, MANY_ROWS = 2_000, 50_000
 """Below the one and from the other on other settings are usual; see `usual`."""
 SAMPLED_COLUMNS = 4
@@ -129,6 +131,14 @@ def crossed(shape: Shape, rows: int) -> bool:
     """Whether the rounds of a model of so many rows are told by parts of them that are left out in turn."""
     trees = shape.classes if shape.classes > 2 else 1
     return rows <= CROSSED_ROWS and rows * shape.columns * trees <= CROSSED_WORK
+
+
+def threads(shape: Shape, there: int) -> int:
+    """How many threads a fit takes of those that are `there`; the result is the same.
+
+    A round of a small table is over before a second thread has begun, and beside a busy neighbour all wait for one.
+    """
+    return 1 if shape.rows * shape.columns < ALONE_CELLS else there
 
 
 def most_rounds(shape: Shape) -> int:
