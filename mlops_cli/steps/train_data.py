@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ import polars as pl
 
 from mlops_cli.models import kinds
 from mlops_cli.models.target import Target
-from mlops_cli.steps import references, tables
+from mlops_cli.steps import references, split_folds, tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given
 from mlops_cli.steps.tables import Table
@@ -44,6 +45,8 @@ class Source:
     """What the certificate of the split says."""
     cut: Mapping[str, Any] = field(default_factory=dict)
     """The flags of the split, which say how folds are to be cut: `group`, `time`, `embargo`, `key`."""
+    folds: Path | None = None
+    """The folds that the split has made itself, a row for each of its train part."""
 
     @property
     def inputs(self) -> list[Input]:
@@ -95,7 +98,9 @@ def find(ctx: Context, given: Given) -> Source:
     cut = found.artefact.manifest.params
     time = cut.get("time")
     clean = found.artefact.json(_CERTIFICATE, _Certificate).clean if found.artefact.has(_CERTIFICATE) else None
-    return Source(train, valid, whole=False, time=time if isinstance(time, str) else None, clean=clean, cut=cut)
+    folds = found.artefact.file(split_folds.FILE) if found.artefact.has(split_folds.FILE) else None
+    told = time if isinstance(time, str) else None
+    return Source(train, valid, whole=False, time=told, clean=clean, cut=cut, folds=folds)
 
 
 def usual_family(source: Source) -> str:
