@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,23 @@ def check(count: int) -> None:
         raise Usage(f"--cv {count} is not between 2 and {MOST}")
 
 
-def of(train: pl.LazyFrame, target: Target, count: int, cut: Cut, seed: int, name: str) -> Folds:
-    """`count` folds of the train rows; `cut` has the flags of the split. InputUnusable when a fold would be empty."""
+def of(
+    train: pl.LazyFrame,
+    target: Target,
+    count: int,
+    cut: Cut,
+    seed: int,
+    name: str,
+    made: pl.DataFrame | None = None,
+) -> Folds:
+    """`count` folds of the train rows; `cut` has the flags of the split. InputUnusable when a fold would be empty.
+
+    `made` are the split's own folds of these rows, which are taken when there are as many.
+    """
     time, group = cut.time, cut.group
-    if time:
+    if made is not None and made.width == count:
+        places, told = _places(made.lazy()), "of the split"
+    elif time:
         places = _by_time(train, count, time, group, cut.embargo, name)
         told = f"forward in {time}" + (f", each {group} for itself" if group else "")
     elif group:
@@ -48,6 +62,21 @@ def of(train: pl.LazyFrame, target: Target, count: int, cut: Cut, seed: int, nam
     folds = [Fold(*(np.flatnonzero(places[fold] == side) for side in (0, 1))) for fold in range(count)]
     _check(folds, _codes(train, target), count, target, name)
     return Folds(folds, told)
+
+
+def made(path: Path | None, train: pl.LazyFrame, target: Target, rows: int) -> pl.DataFrame | None:
+    """The folds that a split has made, of the rows of its train part that have a target; None when there are none.
+
+    None too when there are other than `rows` of them: more was left out of the rows to learn from.
+    """
+    if path is None:
+        return None
+    there = train.select(target.column.is_not_null()).collect(engine="streaming").to_series()
+    found = pl.read_parquet(path, glob=False)
+    if len(found) != len(there):
+        return None
+    found = found.filter(there)
+    return found if len(found) == rows else None
 
 
 def _by_time(

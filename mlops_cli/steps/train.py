@@ -237,7 +237,7 @@ def _build(
     trainer = asked.family.trainer(given, target, metric, options.seed, asked.settings)
     found = None
     if asked.plan is not None:
-        judging = _judging(given_rows, target, metric, offered[metric], options, source)
+        judging = _judging(parts, given_rows, target, metric, offered[metric], options, source)
         found = _search(ctx, trainer, asked, judging, options.tuning, checkpoint)
     fit = _fit(ctx, trainer, asked.settings, found, has_valid=rows.valid is not None)
     decided = train_decide.decide(asked.deciding, trainer.predictor(fit, processors.count()), rows, target, name)
@@ -276,7 +276,7 @@ def _metric(offered: Mapping[str, bool], wanted: str | None, target: Target) -> 
 
 
 def _judging(
-    rows: Counted, target: Target, metric: str, higher: bool, options: Options, source: Source
+    parts: Parts, rows: Counted, target: Target, metric: str, higher: bool, options: Options, source: Source
 ) -> search.Judging:
     """By what trials are judged; InputUnusable, before any fit, when there is nothing."""
     count = options.tuning.folds
@@ -284,7 +284,8 @@ def _judging(
         if rows.valid is None:
             raise InputUnusable("there are no valid rows to judge trials by", "say --cv 5, or split with a valid part")
         return search.Judging(metric, higher)
-    folds = search_folds.of(rows.train, target, count, source.cut, options.seed, source.train.name)
+    made = search_folds.made(source.folds, parts.train, target, rows.rows)
+    folds = search_folds.of(rows.train, target, count, source.cut, options.seed, source.train.name, made)
     return search.Judging(metric, higher, folds)
 
 

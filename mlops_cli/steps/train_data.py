@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import msgspec
 import polars as pl
@@ -15,7 +16,7 @@ from mlops_cli.models.target import Target
 from mlops_cli.models.terms import Terms, check_weights
 from mlops_cli.models.terms import check as check_terms
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps import references, tables
+from mlops_cli.steps import references, split_folds, tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given
 from mlops_cli.steps.tables import Table
@@ -64,6 +65,8 @@ class Source:
     """The column whose groups a split kept together: later rows have other groups. None where it was cut by time."""
     cut: Cut = field(default_factory=Cut)
     """How the split was cut, and so folds are to be."""
+    folds: Path | None = None
+    """The folds that the split has made itself, a row for each of its train part."""
 
     @property
     def inputs(self) -> list[Input]:
@@ -115,7 +118,8 @@ def find(ctx: Context, given: Given) -> Source:
     cut = _cut(found.artefact.manifest.params)
     clean = found.artefact.json(_CERTIFICATE, _Certificate).clean if found.artefact.has(_CERTIFICATE) else None
     group = None if cut.time else cut.group
-    return Source(train, valid, whole=False, time=cut.time, clean=clean, group=group, cut=cut)
+    folds = found.artefact.file(split_folds.FILE) if found.artefact.has(split_folds.FILE) else None
+    return Source(train, valid, whole=False, time=cut.time, clean=clean, group=group, cut=cut, folds=folds)
 
 
 def _cut(params: Mapping[str, object]) -> Cut:

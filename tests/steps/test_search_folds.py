@@ -84,3 +84,23 @@ def test_the_flags_of_the_split_decide(cli, work):
         ended = cli("train", "parts", "--target", "y", "--cv", "3", "--set", "num_iterations=5", "-o", "model")
         assert ended.code == 0 and f"3 folds {cut}" in ended.err, ended.err
         assert json.loads(Path("model/trials.json").read_text())["cut"] == cut
+
+
+def test_the_folds_of_the_split_are_taken(cli, work):
+    frame = table().with_columns(y=pl.when(pl.col("x") < 1).then(pl.col("y")))
+    frame.write_parquet("t.parquet")
+    cli("split", "t.parquet", "--folds", "3", "-o", "parts").ref  # noqa: B018
+    train = pl.scan_parquet("parts/train/*.parquet")
+    found = targets.infer(train, "y")
+    known = train.filter(pl.col("y").is_not_null())
+    rows = known.select(pl.len()).collect().item()
+    made = search_folds.made(Path("parts/folds.parquet"), train, found, rows)
+    taken = search_folds.of(known, found, 3, {}, 0, "t", made)
+    both = pl.concat([train.collect(), pl.read_parquet("parts/folds.parquet")], how="horizontal")
+    for number, fold in enumerate(taken.folds):
+        measured = both.filter(pl.col(f"fold_{number + 1}") & pl.col("y").is_not_null())
+        assert known.collect()[fold.valid]["x"].equals(measured["x"])
+    assert search_folds.made(Path("parts/folds.parquet"), train, found, rows - 1) is None
+    ended = cli("train", "parts", "--target", "y", "--cv", "3", "--set", "num_iterations=5")
+    assert ended.code == 0 and "3 folds of the split" in ended.err
+    assert "3 folds" not in cli("train", "parts", "--target", "y", "--cv", "4", "--set", "num_iterations=5").err

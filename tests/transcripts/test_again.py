@@ -50,6 +50,7 @@ OTHER: list[tuple[str, tuple[str, ...]]] = [
     ("train", ("--positive", "false")),
     ("train", ("--metric", "roc_auc")),
     ("train", ("--search", "grid", "--space", "learning_rate=0.1,0.2")),
+    ("train", ("--cv", "3")),
     ("evaluate", ("--seed", "1")),
     ("evaluate", ("--data", "dataset")),
     ("evaluate", ("--by", "carrier")),
