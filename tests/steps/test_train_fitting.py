@@ -191,7 +191,7 @@ def held_out(cli, cut, monkeypatch):
 
     Path("bare/manifest.json").unlink()
     artefact.seal(Path("bare"), kind="split", created="", tool="", command=[], inputs=manifest["inputs"], params=cut)
-    ended = cli("train", "bare", "--target", "amount", *FEW)
+    ended = cli("train", "bare", "--target", "amount", "--include", "group", *FEW)
     assert ended.code == 0 and "the split has no valid part" in ended.err, ended.err
     return seen["train"], seen["valid"]
 
