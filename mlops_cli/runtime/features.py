@@ -45,8 +45,8 @@ class FeatureColumn(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     type: Type
     use: Use
     levels: list[str] | None = None
-    rare: list[str] | None = None
     parts: list[str] | None = None
+    rare: list[str] | None = None
     origin: int = 0
     buckets: int | None = None
 
