@@ -32,15 +32,30 @@ KINDS = {
 SCHEMA = {name: dtype for name, (dtype, _) in KINDS.items()}
 
 
+# Rows by which each use is made of some column: words, rare levels, and levels that are common.
+FILLER = pl.DataFrame({"row": range(30)}).select(
+    (pl.col("row") % 2 == 0).alias("boolean"),
+    (pl.col("row") % 5).cast(pl.Int8).alias("small"),
+    pl.col("row").alias("whole"),
+    (pl.col("row") / 3).alias("number"),
+    pl.when(pl.col("row") % 9 == 0).then(pl.format("rare {}", "row")).otherwise(pl.lit("AA")).alias("level"),
+    pl.date(2020, 1, pl.col("row") + 1).alias("day"),
+    pl.datetime(2020, 1, pl.col("row") + 1, pl.col("row") % 24, time_zone="UTC").alias("time"),
+    pl.date(2020, 1, pl.col("row") + 1).dt.to_string().alias("day text"),
+    pl.date(2020, 1, pl.col("row") + 1).dt.to_string("%Y-%m-%d 03:00+00:00").alias("time text"),
+    pl.format("late LATE parcel {}", "row").alias("^words$"),
+)
+
+
 @st.composite
 def tables(draw):
     """A table to train on, with every kind of column, and one to answer, with levels and times that are new."""
     row = st.tuples(*(st.none() | values for _, values in KINDS.values()))
-    made = [draw(st.lists(row, min_size=4, max_size=20)), draw(st.lists(row, min_size=1, max_size=8))]
+    made = [draw(st.lists(row, max_size=10)), draw(st.lists(row, min_size=1, max_size=8))]
     train, later = (pl.DataFrame(each, schema=SCHEMA, orient="row") for each in made)
+    train = pl.concat([FILLER, train])
     train, later = (each.with_columns(base=pl.int_range(pl.len()) % 3) for each in (train, later))
-    # Rows that repeat give levels which are not rare, and columns which are not left out.
-    return pl.concat([train, train, train.head(1)]), later
+    return pl.concat([train, train.head(1)]), later
 
 
 def made(fitted, signature, frame, size):
@@ -57,6 +72,8 @@ def test_training_predict_and_serve_compute_the_same_matrix(both, size, random):
     with_target = read.with_columns(y=pl.int_range(pl.len()))
     prepared = prepare(with_target.lazy(), "y")
     fitted = features.decode(features.encode(prepared.features))  # as a loaded model has it
+    uses = {column.use: column for column in fitted.columns}
+    assert set(uses) == {"boolean", "number", "category", "time", "words"} and uses["category"].rare
     signature = Signature("lightgbm", "regression", "y", prepared.columns)
     learnt = made(prepared.features, signature, with_target, batches.ROWS)
     encoder = Encoder(signature, fitted)
