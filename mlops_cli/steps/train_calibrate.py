@@ -92,7 +92,7 @@ def platt(own: Floats, truth: Bools) -> Curve:
         slope = design.T @ (target - p)
         bend = (design.T * (p * (1 - p))) @ design + _SMALLEST * np.eye(2)
         step = np.linalg.solve(bend, slope)
-        if np.abs(slope).max() < 1e-9 * len(f):
+        if float(slope @ step) < 1e-12 * len(f):
             break
         size = 1.0
         while size > 1e-10 and not (now := loss(found - size * step)) < least - 1e-4 * size * float(slope @ step):

@@ -49,6 +49,7 @@ OTHER: list[tuple[str, tuple[str, ...]]] = [
     ("train", ("--set", "learning_rate=0.2")),
     ("train", ("--positive", "false")),
     ("train", ("--metric", "roc_auc")),
+    ("train", ("--threshold", "0.3")),
     ("train", ("--search", "grid", "--space", "learning_rate=0.1,0.2")),
     ("train", ("--cv", "3")),
     ("evaluate", ("--seed", "1")),
