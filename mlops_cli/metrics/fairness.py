@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_cli.metrics import grouped
 from mlops_cli.metrics.base import Metric, metric
-from mlops_cli.metrics.intervals import LEVEL, RESAMPLES, Floats, Ints, expanded, means, percentiles, weighted
+from mlops_cli.metrics.grouped import Groups
+from mlops_cli.metrics.intervals import LEVEL, RESAMPLES, Floats, Ints, percentiles, weighted
 
 LEAST = 30
 """Rows of a group below which it is measured, but not compared with others."""
@@ -47,14 +49,33 @@ class Compared(NamedTuple):
     rows: Ints
 
 
-def binary(counts: Ints, levels: Sequence[str], column: str, rng: np.random.Generator) -> list[Metric]:
+class Clustered(NamedTuple):
+    """Rows that belong together: their groups, (rows,) indices into the cells that are counted and into the levels,
+    and (rows,) values that say how alike the rows of a group are."""
+
+    groups: Groups
+    cells: Ints
+    levels: Ints
+    values: Floats
+
+    def draw(self, cells: int, statistic: Callable[[Floats], Floats], rng: np.random.Generator) -> Floats:
+        """A statistic of the cells where whole groups are drawn: shape (resamples, ...)."""
+        effect = grouped.design_effect(self.values, self.groups)
+        prior = np.full(cells, _PRIOR)
+        return grouped.weighted(grouped.table(self.groups, self.cells, cells, rng), prior, effect, statistic, rng)
+
+
+def binary(
+    counts: Ints, levels: Sequence[str], column: str, rng: np.random.Generator, rows_of: Clustered | None = None
+) -> list[Metric]:
     """`selection_rate` and `fpr` of each level, and the comparisons of COMPARED, from (levels, actual, predicted).
 
     Code 1 is the positive class. Selection rate: share of rows predicted positive; recall (true positive rate): of
     actual positives; fpr: of actual negatives. Definitions of the comparisons as in fairlearn: the smallest rate over
     the largest (ratio), or the largest less the smallest (difference); of equalized odds the worse of recall and fpr.
+    `rows_of` are the same rows where they belong together: then whole groups of them are drawn.
     """
-    drawn = weighted(_cells(counts), lambda w: _rates(w.reshape(-1, len(levels), 2, 2)), rng)
+    drawn = _drawn(counts, lambda w: _rates(w.reshape(-1, len(levels), 2, 2)), rng, rows_of)
     exact = counts.astype(np.float64)
     values, below = _rates(exact), _below(exact)
     rows = np.asarray(counts.sum(axis=(1, 2)), dtype=np.int64)
@@ -68,15 +89,22 @@ def binary(counts: Ints, levels: Sequence[str], column: str, rng: np.random.Gene
         each[name] = Compared(values[kept, at], drawn[:, kept, at], rows[kept])
     for name, rates in COMPARED.items():
         found += compare(name, [each[rate] for rate in rates], column)
-    return found
+    return _told(found, levels, rows_of)
 
 
 def shares(
-    name: str, hits: Ints, rows: Ints, levels: Sequence[str], column: str, rng: np.random.Generator, own: str = ""
+    name: str,
+    hits: Ints,
+    rows: Ints,
+    levels: Sequence[str],
+    column: str,
+    rng: np.random.Generator,
+    own: str = "",
+    rows_of: Clustered | None = None,
 ) -> list[Metric]:
     """`NAME_ratio` and `NAME_difference` of (levels,) shares of rows; with `own` also the share of each level."""
     cells = np.stack([rows - hits, hits], axis=-1)
-    drawn = weighted(_cells(cells), lambda w: _share(w.reshape(-1, len(levels), 2)), rng)
+    drawn = _drawn(cells, lambda w: _share(w.reshape(-1, len(levels), 2)), rng, rows_of)
     kept = comparable(rows, levels)
     values = _share(cells.astype(np.float64))
     found = []
@@ -84,11 +112,18 @@ def shares(
         ends = percentiles(drawn)
         for code in map(int, np.flatnonzero(rows)):
             found.append(metric(own, float(values[code]), ends[code], int(rows[code]), column, levels[code]))
-    return [*found, *compare(name, [Compared(values[kept], drawn[:, kept], rows[kept])], column)]
+    found += compare(name, [Compared(values[kept], drawn[:, kept], rows[kept])], column)
+    return _told(found, levels, rows_of)
 
 
 def regression(
-    actual: Floats, predicted: Floats, codes: Ints, levels: Sequence[str], column: str, rng: np.random.Generator
+    actual: Floats,
+    predicted: Floats,
+    codes: Ints,
+    levels: Sequence[str],
+    column: str,
+    rng: np.random.Generator,
+    groups: Groups | None = None,
 ) -> list[Metric]:
     """`mean_prediction` of each level; `mean_prediction_difference`, `mae_difference`, `mae_ratio` between levels."""
     found, kept = [], comparable(np.bincount(codes, minlength=len(levels)), levels)
@@ -98,8 +133,9 @@ def regression(
         values = np.column_stack([predicted[rows], np.abs(predicted[rows] - actual[rows])])
         if not len(values):
             continue
-        drawn = means(values, rng)
-        ends = percentiles(drawn[:, 0], expanded(len(values)))
+        part = None if groups is None else groups.part(np.flatnonzero(rows))
+        drawn = grouped.means(values, part, rng)
+        ends = percentiles(drawn[:, 0], grouped.tails(len(values), part))
         found.append(metric("mean_prediction", values[:, 0].mean(), ends, len(values), column, level))
         if kept[code]:
             parts.append((values.mean(axis=0), drawn, len(values)))
@@ -109,20 +145,17 @@ def regression(
         draws = np.stack([each[:, at] for _, each, _ in parts], axis=1) if parts else np.empty((RESAMPLES, 0))
         both = compare(name, [Compared(value, draws, sizes)], column)
         found += both if name == "mae" else both[1:]  # the ratio of means depends on where 0 is
-    return found
+    return _told(found, levels, None if groups is None else Clustered(groups, codes, codes, predicted))
 
 
-def gap(score: Floats, actual: Ints, column: str, level: str, rng: np.random.Generator) -> Metric:
+def gap(
+    score: Floats, actual: Ints, column: str, level: str, rng: np.random.Generator, groups: Groups | None = None
+) -> Metric:
     """`calibration_gap`: mean probability of the positive class less its share among (rows,) actual codes."""
     off = score - actual
-    return metric(
-        "calibration_gap",
-        float(off.mean()),
-        percentiles(means(off[:, None], rng)[:, 0], expanded(len(off))),
-        len(off),
-        column,
-        level,
-    )
+    ends = percentiles(grouped.means(off[:, None], groups, rng)[:, 0], grouped.tails(len(off), groups))
+    found = metric("calibration_gap", float(off.mean()), ends, len(off), column, level)
+    return found if groups is None else grouped.told(found, groups.count)
 
 
 def comparable(rows: Ints, levels: Sequence[str]) -> NDArray[np.bool_]:
@@ -193,9 +226,25 @@ def _rates(cells: Floats) -> Floats:
     return np.asarray(np.divide(np.stack(above, axis=-1), below, out=empty, where=below > 0))
 
 
-def _cells(counts: Ints) -> Floats:
-    """Counts in a row, each with its prior."""
-    return np.asarray(counts.reshape(-1) + _PRIOR, dtype=np.float64)
+def _drawn(
+    counts: Ints, statistic: Callable[[Floats], Floats], rng: np.random.Generator, rows_of: Clustered | None
+) -> Floats:
+    """A statistic of counted cells, each with its prior, of rows alone or of whole groups: (resamples, ...)."""
+    if rows_of is not None:
+        return rows_of.draw(counts.size, statistic, rng)
+    return weighted(np.asarray(counts.reshape(-1) + _PRIOR, dtype=np.float64), statistic, rng)
+
+
+def _told(found: list[Metric], levels: Sequence[str], rows_of: Clustered | None) -> list[Metric]:
+    """The metrics with how many groups each rests on; a comparison on all, unless a level that it compares has few."""
+    if rows_of is None:
+        return found
+    having = rows_of.groups.having(rows_of.levels, len(levels))
+    kept = comparable(np.bincount(rows_of.levels, minlength=len(levels)), levels)
+    fewest = int(having[kept].min()) if kept.any() else 0
+    whole = fewest if fewest < grouped.FEW else rows_of.groups.count
+    by_level = dict(zip(levels, map(int, having), strict=True))
+    return [grouped.told(one, whole if one.level is None else by_level[one.level]) for one in found]
 
 
 def _below(cells: Floats) -> Floats:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlops_cli.metrics import fairness, wording
 from mlops_cli.metrics.base import Measurements, Metric, text_of
+from mlops_cli.metrics.fairness import Clustered
 from mlops_cli.metrics.intervals import Ints, generator
 from mlops_cli.reports.html import Bar, Cell, Measure, Section, Table, Text
 from mlops_cli.runtime.signature import Signature
@@ -39,21 +40,31 @@ def measure(answers: Answers, signature: Signature, by: Slice, seed: int) -> lis
     rng, groups = generator(seed, _STREAM), len(by.levels)
     if signature.classes is None:
         numbers = answers.actual.astype(np.float64), answers.predicted.astype(np.float64)
-        return fairness.regression(*numbers, by.codes, by.levels, by.column, rng)
+        return fairness.regression(*numbers, by.codes, by.levels, by.column, rng, answers.groups)
     if signature.task == "multiclass":
-        right = np.bincount(by.codes, answers.actual == answers.predicted, groups).astype(np.int64)
-        rows = np.bincount(by.codes, minlength=groups)
-        return fairness.shares("accuracy", right, rows, by.levels, by.column, rng)
+        right = np.asarray(answers.actual == answers.predicted, dtype=np.int64)
+        hits, rows = (np.bincount(by.codes, weights, groups).astype(np.int64) for weights in (right, None))
+        rows_of = _clustered(answers, by.codes * 2 + right, by.codes, right)
+        return fairness.shares("accuracy", hits, rows, by.levels, by.column, rng, rows_of=rows_of)
     positive = signature.positive_index()
     truth, named = (np.asarray(codes == positive, dtype=np.int64) for codes in (answers.actual, answers.predicted))
-    cells = np.bincount(by.codes * 4 + truth * 2 + named, minlength=groups * 4).reshape(groups, 2, 2)
-    found = fairness.binary(cells, by.levels, by.column, rng)
+    place = by.codes * 4 + truth * 2 + named
+    cells = np.bincount(place, minlength=groups * 4).reshape(groups, 2, 2)
+    found = fairness.binary(cells, by.levels, by.column, rng, _clustered(answers, place, by.codes, named))
     if answers.proba is not None:
         score = answers.proba[:, positive]
         for code in np.flatnonzero(cells.sum(axis=(1, 2))):
-            rows = by.codes == code
-            found.append(fairness.gap(score[rows], truth[rows], by.column, by.levels[code], rng))
+            chosen = np.flatnonzero(by.codes == code)
+            part = None if answers.groups is None else answers.groups.part(chosen)
+            found.append(fairness.gap(score[chosen], truth[chosen], by.column, by.levels[code], rng, part))
     return found
+
+
+def _clustered(answers: Answers, place: Ints, levels: Ints, values: Ints) -> Clustered | None:
+    """The rows as they belong together; None where each is alone."""
+    if answers.groups is None:
+        return None
+    return Clustered(answers.groups, place, levels, values.astype(np.float64))
 
 
 def left_out(by: Slice) -> str:

@@ -5,6 +5,7 @@ import pytest
 from fairlearn import metrics as fairlearn
 
 from mlops_cli.metrics import fairness
+from mlops_cli.metrics.grouped import Groups
 from mlops_cli.metrics.intervals import generator, percentiles
 
 LEVELS = ["a", "b", "c"]
@@ -142,3 +143,34 @@ def test_the_calibration_gap_is_mean_probability_less_share():
     actual = (rng.random(500) < score * 0.5).astype(np.int64)
     gap = fairness.gap(score, actual, "sex", "a", rng)
     assert gap.value == pytest.approx(score.mean() - actual.mean()) and 0.15 < gap.low < 0.25 < gap.high < 0.35
+
+
+def test_rows_that_belong_together_make_intervals_wider():
+    codes, actual, predicted = rows(2, (600, 600), (0.5, 0.4))
+    alone = measured(table(codes, actual, predicted, 2), ["a", "b"])
+    members = np.repeat(np.arange(len(codes)), 20)  # each row twenty times over says no more than once
+    copies = codes[members], actual[members], predicted[members]
+    cells, place = table(*copies, 2), copies[0] * 4 + copies[1] * 2 + copies[2]
+    rows_of = fairness.Clustered(Groups.of(members), place, copies[0], copies[2].astype(float))
+    for together, width in ((None, 20**-0.5), (rows_of, 1.0)):
+        found = {
+            (one.name, one.level): one for one in fairness.binary(cells, ["a", "b"], "sex", generator(0, 1), together)
+        }
+        for key in (("demographic_parity_difference", None), ("selection_rate", "a"), ("fpr", "b")):
+            ours, theirs = found[key], alone[key]
+            assert ours.value == pytest.approx(theirs.value)
+            assert (ours.high - ours.low) / (theirs.high - theirs.low) == pytest.approx(width, rel=0.2), key
+    assert found["selection_rate", "a"].groups == 600 and found["demographic_parity_ratio", None].groups == 1200
+
+
+def test_a_comparison_of_few_groups_says_how_few():
+    codes, actual, predicted = rows(2, (600, 600), (0.5, 0.4))
+    members = np.where(codes == 0, np.arange(1200) // 10, 100 + codes * 5 + np.arange(1200) % 5)
+    place = codes * 4 + actual * 2 + predicted
+    rows_of = fairness.Clustered(Groups.of(members), place, codes, predicted.astype(float))
+    found = fairness.binary(table(codes, actual, predicted, 2), ["a", "b"], "sex", generator(0, 1), rows_of)
+    assert {one.groups for one in found if one.level is None and one.value is not None} == {5}
+    mean = fairness.regression(
+        actual * 1.0, predicted * 1.0, codes, ["a", "b"], "sex", generator(0, 1), Groups.of(members)
+    )
+    assert next(one for one in mean if one.name == "mae_difference").groups == 5
