@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from mlops_cli.metrics import grouped
 from mlops_cli.metrics.base import CLASS, Label, Metric, metric, text_of
+from mlops_cli.metrics.grouped import Groups
 from mlops_cli.metrics.intervals import Floats, Ints, expanded, generator, means, percentiles, weighted
 from mlops_cli.runtime.costs import Costs
 
@@ -50,6 +52,22 @@ def values(spent: Floats, *, seed: int = 0) -> list[Metric]:
     ends = percentiles(means(spent[:, None], generator(seed, _STREAM)), expanded(len(spent)))[0]
     total = metric("cost_total", float(spent.sum()), None, len(spent))
     return [metric(NAME, float(spent.mean()), ends, len(spent)), total]
+
+
+def together(found: list[Metric], spent: Floats, groups: Groups | None, *, seed: int = 0) -> list[Metric]:
+    """The same metrics of rows that belong together, from what each row costs, (rows,).
+
+    The interval of `cost` is the hull with the bootstrap of whole groups, which few rows or rows that are not alike do
+    not make any narrower.
+    """
+    if groups is None or found[0].low is None or found[0].high is None:
+        return found
+    low, high = percentiles(grouped.means(spent[:, None], groups, generator(seed, _STREAM)), grouped.tails(0, groups))[
+        0
+    ]
+    ends = (min(low, found[0].low), max(high, found[0].high))
+    first = metric(found[0].name, float(spent.mean()), ends, len(spent))
+    return [grouped.told(first, groups.count), *found[1:]]
 
 
 def paired_classes(actual: Ints, one: Ints, other: Ints, price: Floats, *, seed: int = 0) -> Metric:

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from mlops_cli.metrics import cost, slices
 from mlops_cli.metrics.base import Decided, Label, Measurements, Metric
+from mlops_cli.metrics.grouped import Groups
 from mlops_cli.metrics.intervals import Floats, Ints
 from mlops_cli.reports import charts
 from mlops_cli.reports.html import Cell, Columns, Figure, Section, Table
@@ -68,26 +69,33 @@ def added(measured: Measurements, answers: Answers, costs: Costs | None, seed: i
 
 
 def _metrics(answers: Answers, costs: Costs, rows: Ints, seed: int) -> list[Metric]:
-    """The cost of some rows."""
+    """The cost of some rows, overall and of each class; that overall by whole groups where rows belong together."""
+    groups = None if answers.groups is None else answers.groups.part(rows)
     if costs.table is None:
-        return cost.values(cost.of_values(*_values(answers, rows), costs), seed=seed)
+        spent = cost.of_values(*_values(answers, rows), costs)
+        return cost.together(cost.values(spent, seed=seed), spent, groups, seed=seed)
     part = Answers(answers.actual[rows], answers.predicted[rows], None, answers.labels, 0)
-    return cost.classes(counts(part), cost.table(costs, answers.labels), answers.levels, seed=seed)
+    price = cost.table(costs, answers.labels)
+    found = cost.classes(counts(part), price, answers.levels, seed=seed)
+    spent = price[part.actual.astype(np.int64), part.predicted.astype(np.int64)]
+    return cost.together(found, spent, groups, seed=seed)
 
 
 def _values(answers: Answers, rows: Ints) -> tuple[Floats, Floats]:
     return answers.actual[rows].astype(np.float64), answers.predicted[rows].astype(np.float64)
 
 
-def difference(one: Measurements, other: Measurements, mine: pl.DataFrame, theirs: pl.DataFrame) -> list[Metric]:
+def difference(
+    one: Measurements, other: Measurements, mine: pl.DataFrame, theirs: pl.DataFrame, groups: Groups | None
+) -> list[Metric]:
     """How much more a row costs with one model than with another, on the same rows; nothing with other costs."""
     if one.costs is UNSET or one.costs != other.costs:
         return []
     columns = mine["actual"], mine["prediction"], theirs["prediction"]
     if one.costs.table is None:
         actual, first, second = (each.cast(pl.Float64).to_numpy() for each in columns)
-        spent = (cost.of_values(actual, answered, one.costs) for answered in (first, second))
-        return [cost.paired_values(*spent)]
+        spent = [cost.of_values(actual, answered, one.costs) for answered in (first, second)]
+        return cost.together([cost.paired_values(spent[0], spent[1])], spent[0] - spent[1], groups)
     labels: list[Label] = pl.concat([each.unique() for each in columns]).unique().sort().to_list()
     old = pl.Series(labels)
     places = list(range(len(labels)))
@@ -97,7 +105,8 @@ def difference(one: Measurements, other: Measurements, mine: pl.DataFrame, their
     price = cost.table(one.costs, labels)
     if len(labels) < 2 or np.isnan(price).any():
         return []
-    return [cost.paired_classes(was, mine_said, theirs_said, price)]
+    spent = [price[was, mine_said], price[was, theirs_said]]
+    return cost.together([cost.paired_classes(was, mine_said, theirs_said, price)], spent[0] - spent[1], groups)
 
 
 def threshold(measured: Measurements) -> float:

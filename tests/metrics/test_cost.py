@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mlops_cli.metrics import confusion, cost
+from mlops_cli.metrics.grouped import Groups
 from mlops_cli.runtime.costs import Costs
 
 COSTS = Costs("EUR", [False, True], [[0.0, 2.0], [10.0, -1.0]])
@@ -84,3 +85,18 @@ def test_another_threshold():
     found = cost.by_threshold(score, positive, PRICE, at)
     wanted = [np.mean([PRICE[t, int(s >= cut)] for s, t in zip(score, positive, strict=True)]) for cut in at]
     assert found == pytest.approx(wanted)
+
+
+def test_rows_of_a_group_that_are_alike_say_no_more_than_one():
+    random = np.random.default_rng(3)
+    wrong = np.repeat(random.random(40) < 0.3, 50)  # whole groups are wrong
+    spent = np.where(wrong, 10.0, 0.0)
+    counts = np.array([[0, 0], [int(wrong.sum()), int((~wrong).sum())]])
+    price = np.array([[0.0, 2.0], [10.0, 0.0]])
+    alone = cost.classes(counts, price, ["false", "true"])
+    groups = Groups.of(np.repeat(np.arange(40), 50))
+    together = of(cost.together(alone, spent, groups))
+    width = together.high - together.low
+    assert width > 4 * (of(alone).high - of(alone).low)
+    assert width == pytest.approx(2 * 2.02 * 10 * np.sqrt(0.3 * 0.7 / 39), rel=0.25) and together.groups == 40
+    assert together.value == of(alone).value and cost.together(alone, spent, None) == alone
