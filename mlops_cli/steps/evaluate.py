@@ -22,9 +22,11 @@ from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import (
     batches,
     evaluate_data,
+    evaluate_explain,
     evaluate_measure,
     evaluate_page,
     evaluate_pair,
+    evaluate_robustness,
     evaluate_rows,
     memo,
     references,
@@ -88,10 +90,11 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
         raise Usage(f"--by {CLASS}: {CLASS!r} means the classes in gates", "rename the column with mlops ingest --sql")
     model = references.resolve(ctx, given, "model")
     pictures = batches.image_column(signatures.decode(model.artefact.read(signatures.FILE))) is not None
-    if options.explain and not pictures:
-        raise Usage("evaluate --explain is for models of images", "of tables: mlops predict MODEL DATA --explain")
+    if options.robustness:
+        evaluate_robustness.refuse_images(pictures)
+        gates += [gate.parse(text) for text in evaluate_robustness.IMPLIED]
     found = evaluate_data.find(ctx, model.artefact, options.data)
-    twice = options.against is not None or pictures
+    twice = options.against is not None or pictures or options.explain or options.robustness
     with tables.replayable(found.table) if twice else contextlib.nullcontext(found.table) as table:
         rows = replace(found, table=table)
         certified = evaluate_data.certified(ctx, model.artefact, rows)
@@ -111,7 +114,7 @@ def _job(
     certified: Certified | None,
 ) -> Job:
     """Measuring one model on one table, and judging what was measured."""
-    asked = [list(options.by), options.seed, options.explain, certified]
+    asked = [list(options.by), options.seed, options.explain, options.robustness, certified]
     key = None if table.key is None else [model.artefact.id, table.key, *asked]
 
     def build(payload: Path, _: Path) -> Contents:
@@ -134,9 +137,16 @@ def _build(
     measured = evaluate_measure.measure(answers, signature, seed=options.seed, model=model.artefact.id, data=data)
     if certified is not None:
         measured = msgspec.structs.replace(measured, certificate=certified)
+    told: list[Section] = []
+    if batches.image_column(signature) is None:
+        found, told = evaluate_explain.about(
+            model.artefact.path, table, signature, answers, payload, options.seed,
+            explain=options.explain, robustness=options.robustness,
+        )  # fmt: skip
+        measured = msgspec.structs.replace(measured, metrics=[*measured.metrics, *found])
     (payload / METRICS).write_bytes(msgspec.json.format(msgspec.json.encode(measured), indent=1) + b"\n")
     tables.write_table(evaluate_rows.predictions(answers), payload, PREDICTIONS)
-    pictures = _pictures(ctx, model, table, signature, answers, options.explain)
+    pictures = [*_pictures(ctx, model, table, signature, answers, options.explain), *told]
     (payload / PAGE).write_text(evaluate_page.render(measured, answers, pictures), encoding="utf-8")
     rows = len(answers.actual)
     notes = [f"{rows + answers.dropped:,} rows in = {rows:,} measured + {answers.dropped:,} without {signature.target}"]
@@ -146,6 +156,8 @@ def _build(
     params: dict[str, Any] = {"by": list(options.by)} if options.by else {}
     if options.explain:
         params["explain"] = True
+    if options.robustness:
+        params["robustness"] = True
     if table.commands:
         params["stream"] = table.commands
     return Contents("evaluation", [model.input, *table.inputs], params, options.seed, notes=tuple(notes))
@@ -173,7 +185,7 @@ def _champion(ctx: Context, rows: Rows, gates: Sequence[Gate], options: Options)
             raise
         ctx.note(f"there is no {options.against} yet to compare with")
         return None
-    plain = replace(options, explain=False)
+    plain = replace(options, explain=False, robustness=False)
     certified = evaluate_data.certified(ctx, found.artefact, rows)
     outcome = memo.perform(ctx, _job(ctx, found, rows.table, plain, (), None, certified), Output())
     return outcome.artefact

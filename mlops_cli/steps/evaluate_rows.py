@@ -40,7 +40,7 @@ class Answers:
 
     Of a regression `actual` and `predicted` are (rows,) values; else codes into `labels`, which are the model's
     classes and then those that only the data has, and `proba` is (rows, classes). `dropped` rows had no value.
-    Of images, `places` are the rows' numbers in the data, and `found` has what they are found again by: the column
+    `places` are the rows' numbers in the data; of images `found` has what they are found again by: the column
     `path` and the model's context (camera, time), as far as the data has them.
     """
 
@@ -95,7 +95,7 @@ def collect(ctx: Context, model: Path, table: Table, signature: Signature, by: S
         labels=labels,
         dropped=parts.seen - rows,
         slices=[_slice(levels[column]) for column in by],
-        places=np.concatenate(parts.places) if pictures else None,
+        places=np.concatenate(parts.places),
         found=pl.concat(parts.found) if pictures else None,
     )
 
