@@ -24,6 +24,7 @@ from mlops_cli.steps import (
     evaluate_data,
     evaluate_groups,
     evaluate_page,
+    evaluate_robustness,
     evaluate_slices,
     memo,
     policy,
@@ -99,10 +100,11 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     priced = evaluate_cost.found(stated, model.artefact, signature)
     if priced is None and any(one.metric in ("cost", "cost_total") for one in gates):
         raise Usage("a gate is about cost, and nobody says what errors cost", "--cost FILE, here or when training")
-    if options.explain and not pictures:
-        raise Usage("evaluate --explain is for models of images", "of tables: mlops predict MODEL DATA --explain")
+    if options.robustness:
+        evaluate_robustness.refuse_images(pictures)
+        gates += [gate.parse(text) for text in evaluate_robustness.IMPLIED]
     found = evaluate_data.find(ctx, model.artefact, options.data)
-    twice = options.against is not None or pictures
+    twice = options.against is not None or pictures or options.explain or options.robustness
     with tables.replayable(found.table) if twice else contextlib.nullcontext(found.table) as table:
         rows = replace(found, table=table)
         certified = evaluate_data.certified(ctx, model.artefact, rows)

@@ -18,6 +18,7 @@ from mlops_cli.steps import (
     batches,
     evaluate_compare,
     evaluate_cost,
+    evaluate_explain,
     evaluate_fairness,
     evaluate_groups,
     evaluate_measure,
@@ -77,6 +78,7 @@ class Work:
             "group": self.grouping.column if self.grouping else None,
             "slices": self.slices,
             "explain": self.explain,
+            "robustness": self.robustness,
             "positive": self.positive,
             "stream": self.table.commands,
         }
@@ -97,6 +99,11 @@ def build(work: Work, payload: Path) -> Contents:
     if work.certified is not None:
         measured = msgspec.structs.replace(measured, certificate=work.certified)
     more = evaluate_page.More(pictures=_pictures(work, answers))
+    if batches.image_column(signature) is None:
+        moved, more.last = evaluate_explain.about(
+            path, table, signature, answers, payload, work.seed, explain=work.explain, robustness=work.robustness
+        )
+        measured = msgspec.structs.replace(measured, metrics=[*measured.metrics, *moved])
     predictions = evaluate_rows.predictions(answers)
     if work.champion is not None:
         compared = evaluate_compare.compare(measured, predictions.collect(), work.champion, work.seed)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mlops_cli.metrics import shapes
-from mlops_cli.metrics.intervals import Floats
 from mlops_cli.reports.html import Columns, Section
 from mlops_cli.reports.pictures import SIDE, Picture, Pictures
 from mlops_cli.runtime import decision, images, predictors
@@ -26,6 +25,7 @@ from mlops_cli.steps import batches, explain, processors, tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.evaluate_measure import counts
 from mlops_cli.steps.evaluate_rows import Answers
+from mlops_cli.steps.evaluate_worst import losses
 from mlops_cli.steps.tables import Table
 
 # Pictures of pure noise take 750 kB in base64: a page with as many of them stays below a megabyte.
@@ -46,17 +46,6 @@ class Chosen:
     def all(self) -> list[int]:
         """Every one once, the worst first."""
         return list(dict.fromkeys([*self.worst, *(each for *_, some in self.pairs for each in some)]))
-
-
-def losses(answers: Answers) -> Floats:
-    """How wrong each row is, (rows,): minus the logarithm of the probability given to what was so, or the error's size;
-    below 0 for a right answer."""
-    if answers.proba is None:
-        return np.asarray(np.abs(answers.predicted.astype(np.float64) - answers.actual.astype(np.float64)))
-    actual = answers.actual.astype(np.int64)
-    known = actual < answers.proba.shape[1]
-    given = np.where(known, answers.proba[np.arange(len(actual)), np.where(known, actual, 0)], 0.0)
-    return np.where(answers.actual == answers.predicted, -1.0, -np.log(np.maximum(given, 1e-300)))
 
 
 def choose(answers: Answers) -> Chosen:

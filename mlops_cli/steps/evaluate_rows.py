@@ -42,7 +42,7 @@ class Answers:
 
     Of a regression `actual` and `predicted` are (rows,) values; else codes into `labels`, which are the model's
     classes and then those that only the data has, and `proba` is (rows, classes). `dropped` rows had no value.
-    Of images, `places` are the rows' numbers in the data, and `found` has what they are found again by: the column
+    `places` are the rows' numbers in the data; of images `found` has what they are found again by: the column
     `path` and the model's context (camera, time), as far as the data has them. `groups` says which rows belong
     together; `inputs` are columns that were asked for, to look for slices in.
     """
@@ -110,7 +110,7 @@ def collect(
         labels=labels,
         dropped=parts.seen - rows,
         slices=[_slice(levels[column]) for column in by],
-        places=np.concatenate(parts.places) if pictures else None,
+        places=np.concatenate(parts.places),
         found=pl.concat(parts.found) if pictures else None,
         groups=None if grouping is None else evaluate_groups.groups(levels[grouping.column], grouping, table.name),
         inputs=pl.concat(parts.inputs) if inputs else None,

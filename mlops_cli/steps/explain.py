@@ -9,7 +9,7 @@ import polars as pl
 from mlops_cli.errors import Usage
 from mlops_cli.runtime.predictors import Explainer, Explanation, Predictor
 from mlops_cli.runtime.signature import Signature
-from mlops_cli.steps import batches
+from mlops_cli.steps import batches, reasons
 
 COLUMN = "explain"
 
@@ -27,6 +27,17 @@ def dtype(signature: Signature) -> Any:
     if batches.image_column(signature) is not None:
         return pl.List(pl.List(pl.Float32))
     return pl.List(pl.Struct({"column": pl.String, "contribution": pl.Float64}))
+
+
+def schema(signature: Signature) -> dict[str, Any]:
+    """The columns that explain, by name; of tables `reasons` too."""
+    found = {COLUMN: dtype(signature)}
+    return found if batches.image_column(signature) is not None else found | {reasons.COLUMN: pl.List(pl.String)}
+
+
+def columns(found: Explanation, frame: pl.DataFrame) -> list[pl.Series]:
+    """The columns of `schema` for the rows of a frame."""
+    return [series(found)] if found.columns is None else [series(found), reasons.series(found, frame)]
 
 
 def series(found: Explanation) -> pl.Series:

@@ -156,7 +156,7 @@ class _Answers:
         if self.options.proba and signature.classes is not None:
             schema["proba"] = pl.List(pl.Float64)
         if self.options.explain:
-            schema[explain.COLUMN] = explain.dtype(signature)
+            schema |= explain.schema(signature)
         if self.guard is not None:
             schema[BROKEN] = pl.List(pl.String)
         return register_io_source(self._frames, schema=schema, validate_schema=False)
@@ -172,7 +172,7 @@ class _Answers:
                 answer = batches.predict(self.predictor, batch, self.name, self.counts.rows)
                 answers = self._columns(answer)
                 if self.options.explain:
-                    answers.append(explain.series(explain.explainer(self.predictor).explain(batch)))
+                    answers += explain.columns(explain.explainer(self.predictor).explain(batch), part)
                 if self.guard is not None:
                     read_off = {name: Column(values) for name, values in (answer.measured or {}).items()}
                     answers.append(pl.Series(BROKEN, self.guard.batch({**batch, **read_off}), pl.List(pl.String)))

@@ -232,8 +232,8 @@ def test_predict_explains_tables(cli, work):
     np.testing.assert_allclose(raw, np.log(chance / (1 - chance)), atol=1e-6)
     adds = found["explain"].list.eval(pl.element().struct.field("contribution").abs()).list.to_array(3).to_numpy()
     assert adds[:, 0].mean() > 5 * adds[:, 1].mean()
-    ended = cli("evaluate", "model", "--data", "t.parquet", "--explain")
-    assert (ended.code, "mlops predict MODEL DATA --explain" in ended.err) == (2, True)
+    assert found.columns == ["prediction", "proba", "explain", "reasons"]
+    assert [each.split("=")[0] for each in found["reasons"].list.first()] == ["x"] * 400
     pl.read_parquet("t.parquet").with_columns(explain=1).write_parquet("taken.parquet")
     assert cli("predict", "model", "taken.parquet", "--keep", "explain").code == 2
 
