@@ -83,7 +83,7 @@ def test_without_lineage_there_are_no_rules(model: Path, cli: Any) -> None:
 
 def test_rules_go_through_pipes(model: Path, shell: Any) -> None:
     line = "mlops ingest d.parquet -o - | mlops validate --schema r.yaml -o - | mlops split | mlops train --target late"
-    ended = shell(f"{line} --set num_iterations=3 --set min_data_in_leaf=5 -o piped")
+    ended = shell(f"{line} --include hour,id --set num_iterations=3 --set min_data_in_leaf=5 -o piped")
     assert ended.code == 0, ended.err
     assert Path("piped/rules.json").read_bytes() == (model / "rules.json").read_bytes()
 
@@ -91,7 +91,7 @@ def test_rules_go_through_pipes(model: Path, shell: Any) -> None:
 def test_other_rules_for_the_same_rows_are_another_model(model: Path, cli: Any) -> None:
     Path("r2.yaml").write_text(RULES.replace("23", "99"))
     split = cli("split", cli("validate", "d.parquet", "--schema", "r2.yaml", "-q").ref, "-q").ref
-    flags = ("--set", "num_iterations=3", "--set", "min_data_in_leaf=5")
+    flags = ("--include", "hour,id", "--set", "num_iterations=3", "--set", "min_data_in_leaf=5")
     made = cli("train", split, "--target", "late", *flags, "-q").ref
     assert "in_range(0, 99)" in Path(made, "rules.json").read_text(), (
         "the split's bytes are the same, its rules are not"
@@ -219,7 +219,7 @@ def test_predict_tells_what_rows_break(model: Path, cli: Any) -> None:
 
 
 def test_an_alert_without_rules_is_inconclusive(model: Path, shell: Any, cli: Any) -> None:
-    bare = cli("train", "d.parquet", "--target", "late", "--set", "num_iterations=2", "-q", "-o", "bare").ref
+    bare = cli("train", "d.parquet", "--target", "late", "--include", "hour,id", "-q", "-o", "bare").ref
     Path("rows.ndjson").write_text((json.dumps(GOOD) + "\n") * 30)
     assert shell("mlops serve bare --stdio --log lg < rows.ndjson > answers").code == 0
     ended = cli("watch", bare, "--log", "lg", "-o", "series", "--alert", "broken>0.1")

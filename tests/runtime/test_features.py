@@ -164,7 +164,7 @@ def test_signature_file(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 2},
+        {"format": 3},
         {"task": "clustering"},
         {"classes": [True]},
         {"classes": [True, True]},
