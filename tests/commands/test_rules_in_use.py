@@ -77,12 +77,13 @@ def test_the_rules_of_its_columns_go_into_the_model(model: Path, cli: Any) -> No
 
 
 def test_without_lineage_there_are_no_rules(model: Path, cli: Any) -> None:
-    ref = cli("train", "d.parquet", "--target", "late", "--set", "num_iterations=2", "-q").ref
+    ref = cli("train", "d.parquet", "--target", "late", "--include", "hour,id", "--set", "num_iterations=2", "-q").ref
     assert not Path(ref, "rules.json").exists()
 
 
 def test_rules_go_through_pipes(model: Path, shell: Any) -> None:
-    line = "mlops ingest d.parquet -o - | mlops validate --schema r.yaml -o - | mlops split | mlops train --target late"
+    line = "mlops ingest d.parquet -o - | mlops validate --schema r.yaml -o - | mlops split"
+    line += " | mlops train --target late --include hour,id"
     ended = shell(f"{line} --set num_iterations=3 --set min_data_in_leaf=5 -o piped")
     assert ended.code == 0, ended.err
     assert Path("piped/rules.json").read_bytes() == (model / "rules.json").read_bytes()
@@ -92,7 +93,7 @@ def test_other_rules_for_the_same_rows_are_another_model(model: Path, cli: Any) 
     Path("r2.yaml").write_text(RULES.replace("23", "99"))
     split = cli("split", cli("validate", "d.parquet", "--schema", "r2.yaml", "-q").ref, "-q").ref
     flags = ("--set", "num_iterations=3", "--set", "min_data_in_leaf=5")
-    made = cli("train", split, "--target", "late", *flags, "-q").ref
+    made = cli("train", split, "--target", "late", "--include", "hour,id", *flags, "-q").ref
     assert "in_range(0, 99)" in Path(made, "rules.json").read_text(), (
         "the split's bytes are the same, its rules are not"
     )
@@ -158,7 +159,7 @@ def test_off_looks_at_nothing(model: Path, tmp_path: Path) -> None:
 
 
 def test_reject_without_rules_does_not_pretend(work: Path, cli: Any, model: Path) -> None:
-    bare = cli("train", "d.parquet", "--target", "late", "--set", "num_iterations=2", "-q").ref
+    bare = cli("train", "d.parquet", "--target", "late", "--include", "hour,id", "--set", "num_iterations=2", "-q").ref
     ended = cli("serve", bare, "--rules", "reject", "--port", "0")
     assert ended.code == 4 and "has no rules to reject rows by" in ended.err and len(ended.err.splitlines()) == 2
     assert cli("serve", bare, "--rules", "perhaps").code == 2
@@ -214,12 +215,24 @@ def test_predict_tells_what_rows_break(model: Path, cli: Any) -> None:
         ["carrier: not_nullable", BAD_HOUR],
     ]
     assert "broken" not in pl.read_parquet(f"{cli('predict', 'model', 'p.parquet', '-q').ref}/*.parquet").columns
-    bare = cli("train", "d.parquet", "--target", "late", "--set", "num_iterations=2", "-q").ref
+    bare = cli("train", "d.parquet", "--target", "late", "--include", "hour,id", "--set", "num_iterations=2", "-q").ref
     assert cli("predict", bare, "p.parquet", "--rules").code == 4
 
 
 def test_an_alert_without_rules_is_inconclusive(model: Path, shell: Any, cli: Any) -> None:
-    bare = cli("train", "d.parquet", "--target", "late", "--set", "num_iterations=2", "-q", "-o", "bare").ref
+    bare = cli(
+        "train",
+        "d.parquet",
+        "--target",
+        "late",
+        "--include",
+        "hour,id",
+        "--set",
+        "num_iterations=2",
+        "-q",
+        "-o",
+        "bare",
+    ).ref
     Path("rows.ndjson").write_text((json.dumps(GOOD) + "\n") * 30)
     assert shell("mlops serve bare --stdio --log lg < rows.ndjson > answers").code == 0
     ended = cli("watch", bare, "--log", "lg", "-o", "series", "--alert", "broken>0.1")
