@@ -42,8 +42,8 @@ def main(
 
     The column `prediction` has the class or the value, `proba` a list. Rows in = rows out, in order. Columns that the
     model does not take are ignored; one that it lacks, or of another type, ends with 4. `explain` has what each column
-    adds to the raw score (lightgbm), with `reasons` in words, or by how much the answer falls where a patch of the
-    image is hidden. `broken` has the rules of the training data that a row breaks.
+    adds to the raw score (lightgbm; `reasons` has the largest in words), or by how much the answer falls where a patch
+    of the image is hidden. `broken` has the rules of the training data that a row breaks.
     """
     with _pipe.session("predict", json=json, quiet=quiet, verbose=verbose, force=force, registry=registry) as session:
         model = session.given(ref)

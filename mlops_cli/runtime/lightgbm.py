@@ -21,6 +21,8 @@ from mlops_cli.runtime.single import Encoder
 
 FILE = "model.txt"
 THRESHOLD = 0.5
+CELLS = 4_000_000
+"""Contributions that are held at a time, about, of eight bytes each: many classes and columns make many."""
 
 
 class Model:
@@ -34,6 +36,7 @@ class Model:
         self._features = features
         self._threads = threads
         self._depth = shape.depth
+        self._classes = shape.classes
         self._booster = Booster(text, shape.classes)
         self._encoder = Encoder(signature, features)
         self._one = self._booster.single(shape.features)
@@ -57,12 +60,17 @@ class Model:
         if self._depth >= lightgbm_text.DEEP:
             raise Usage(f"a tree of the model is {self._depth} splits deep or more, too deep to explain")
         values = matrix(self._features, batch)
-        found = self._booster.contributions(values, self._threads)
         codes = self.answers_of(values).values if self.signature.task == "multiclass" else np.zeros(len(values), int)
-        own = found[np.arange(len(values)), codes]
         widths = [column.width for column in self._features.columns]
         starts = np.cumsum([0, *widths])  # parts of a time, buckets of words are one column; the last is the base
-        return Explanation(np.add.reduceat(own, starts, axis=1), [*self.signature.names, BASE])
+        made = np.empty((len(values), len(starts)))
+        step = max(1_024, CELLS // (self._classes * (values.shape[1] + 1)))
+        for start in range(0, len(values), step):
+            some = slice(start, start + step)
+            found = self._booster.contributions(values[some], self._threads)
+            own = found[np.arange(len(found)), codes[some]]
+            np.add.reduceat(own, starts, axis=1, out=made[some])
+        return Explanation(made, [*self.signature.names, BASE])
 
     def answer(self, given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """JSON rows in, JSON-ready answers out; rows.RequestError when a row does not fit the signature."""

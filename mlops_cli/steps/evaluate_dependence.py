@@ -25,8 +25,8 @@ _TIMES = ("date", "datetime")
 
 
 class Point(msgspec.Struct, frozen=True):
-    """The mean answer when all rows have this value, the 10th and 90th percentile of single rows, and the share of rows
-    whose value is nearest to it."""
+    """The mean answer when all rows have this value, the 10th and 90th percentile of single rows' curves, each
+    moved to the mean level of all, and the share of rows whose value is nearest to it."""
 
     at: float | str
     mean: float
@@ -97,6 +97,8 @@ def _curve(sample: Sample, name: str, grid: Sequence[tuple[Any, float]], some: n
         chosen = signature.positive_index() if signature.task == "binary" else moved
         label, curves = text_of(signature.classes[chosen]), by_class[:, :, chosen]
     type_ = next(one.type for one in signature.columns if one.name == name)
+    level = curves.mean(axis=0)
+    curves = curves - level + level.mean()  # how far a row's answer moves, whatever its level
     points = [
         _point(_at(value, column, type_), curve, share) for (value, share), curve in zip(grid, curves, strict=True)
     ]
@@ -119,8 +121,9 @@ def _point(at: float | str, curve: Floats, share: float) -> Point:
 def section(found: Sequence[Dependence], signature: Signature) -> Section:
     """The charts."""
     text = (
-        "The mean answer if all rows had this value of the column and kept the rest; the band holds the middle 80 % of "
-        "single rows. Where the line is faint few rows lie: there it is a guess. It is no cause."
+        "The mean answer if all rows had this value of the column and kept the rest; the band is how "
+        "differently the middle 80 % of single rows move. Where points are faint few rows lie, and it is a guess. "
+        "It says what the model does, not what causes what."
     )
     figures = [Figure(_chart(one, signature), one.column, _title(one, signature)) for one in found]
     return Section("How the answer goes with a column", [Columns(figures)], text)

@@ -110,7 +110,7 @@ def _importance(document: Document) -> Section:
             f"{one.columns[0]} and {one.columns[1]} ({one.correlation:.2f})" for one in document.alike[:4]
         )
         text += f" These say much the same, and each looks less important than they are together: {pairs}."
-    head = ("Column", f"{wording.title(document.metric)} without it", "Mean |contribution|")
+    head = ("Column", f"{wording.title(document.metric)} worse by", "Mean |contribution|")
     return Section("What the answers depend on", [Sheet(head, rows, frozenset({2}))], text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from mlops_cli.errors import Usage
@@ -12,6 +13,7 @@ from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import batches, reasons
 
 COLUMN = "explain"
+_PAIRS = pl.List(pl.Struct({"column": pl.String, "contribution": pl.Float64}))
 
 
 def explainer(predictor: Predictor) -> Explainer:
@@ -26,7 +28,7 @@ def dtype(signature: Signature) -> Any:
     """The type of the column `explain`: of images heat maps, of tables what each column adds."""
     if batches.image_column(signature) is not None:
         return pl.List(pl.List(pl.Float32))
-    return pl.List(pl.Struct({"column": pl.String, "contribution": pl.Float64}))
+    return _PAIRS
 
 
 def schema(signature: Signature) -> dict[str, Any]:
@@ -45,9 +47,9 @@ def series(found: Explanation) -> pl.Series:
     if found.columns is None:
         # What is below a millionth is noise of the arithmetic, which differs between processors.
         return pl.Series(COLUMN, found.values.round(6).tolist(), dtype=pl.List(pl.List(pl.Float32)))
-    frame = pl.DataFrame({str(place): found.values[:, place] for place in range(len(found.columns))})
-    pairs = [
-        pl.struct(pl.lit(name).alias("column"), pl.col(str(place)).alias("contribution"))
-        for place, name in enumerate(found.columns)
-    ]
-    return frame.select(pl.concat_list(pairs).alias(COLUMN)).to_series()
+    rows, width = found.values.shape
+    if not rows:
+        return pl.Series(COLUMN, [], dtype=_PAIRS)
+    names = pl.Series("column", found.columns).gather(np.tile(np.arange(width), rows))
+    pairs = pl.DataFrame([names, pl.Series("contribution", found.values.reshape(-1))]).to_struct(COLUMN)
+    return pairs.reshape((rows, width)).arr.to_list()

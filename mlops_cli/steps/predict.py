@@ -18,7 +18,7 @@ from mlops_cli.runtime.columns import Column
 from mlops_cli.runtime.predictors import Prediction, Predictor
 from mlops_cli.runtime.rules import Guard
 from mlops_cli.runtime.signature import Signature
-from mlops_cli.steps import batches, explain, memo, processors, references, tables
+from mlops_cli.steps import batches, explain, memo, processors, reasons, references, tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.memo import Contents, Job, Outcome, Output, Verdict
 from mlops_cli.steps.references import Given, Resolved
@@ -29,6 +29,7 @@ from mlops_cli.store.artefact import Artefact
 ALL = "*"
 BROKEN = "broken"
 _ANSWER = ("prediction", "proba", explain.COLUMN)
+_CELLS = 1_000_000  # contributions of a batch
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ def _work(ctx: Context, found: Resolved, table: Table, options: Options) -> _Wor
     schema = tables.schema_of(table.frame, table.name)
     ignored = batches.check(signature, schema, table.name)
     keep = _kept(options.keep, schema, table.name)
+    if options.explain and reasons.COLUMN in keep:
+        raise Usage(f"--keep {reasons.COLUMN}: with --explain the reasons are called that", "keep other columns")
     if options.rules and BROKEN in keep:
         raise Usage(f"--keep {BROKEN}: with --rules the rules that a row breaks are called that", "keep other columns")
     ignored = [name for name in ignored if name not in keep]
@@ -168,7 +171,7 @@ class _Answers:
         del predicate, n_rows, batch_size
         signature = self.predictor.signature
         with tables.reading(self.name):
-            for part, batch in batches.batches(self.frame, signature, self.name, self.options.batch_rows):
+            for part, batch in batches.batches(self.frame, signature, self.name, self._rows()):
                 answer = batches.predict(self.predictor, batch, self.name, self.counts.rows)
                 answers = self._columns(answer)
                 if self.options.explain:
@@ -180,6 +183,12 @@ class _Answers:
                 self.counts.rows += part.height
                 self.ctx.progress("predict", self.counts.rows, self.counts.total)
                 yield made if with_columns is None else made.select(selectors.by_name(*with_columns))
+
+    def _rows(self) -> int:
+        """Rows of a batch: explanations of many columns fill the memory as those of many rows do."""
+        if not self.options.explain:
+            return self.options.batch_rows
+        return min(self.options.batch_rows, max(1_024, _CELLS // (len(self.predictor.signature.columns) + 1)))
 
     def _columns(self, answer: Prediction) -> list[pl.Series]:
         """The answers as columns."""

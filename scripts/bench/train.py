@@ -22,6 +22,7 @@ COMMON = """
 import os, sys
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import lightgbm, numpy as np, polars as pl
+TIME = ("month", "day", "weekday", "hour", "minute", "ordinal_day")
 
 def matrix(part, levels):
     frame = pl.read_parquet(f"parts/{part}/*.parquet")
@@ -34,7 +35,12 @@ def matrix(part, levels):
             columns.append(codes.cast(pl.Float64).to_numpy())
         elif isinstance(kind, pl.Datetime):
             when = frame[name].dt
-            columns += [getattr(when, p)().cast(pl.Float64).to_numpy() for p in ("month", "day", "weekday", "hour")]
+            parts = {p: getattr(when, p)().cast(pl.Float64).to_numpy() for p in TIME}
+            parts["hour"] += parts.pop("minute") / 60
+            for part, length in (("hour", 24), ("weekday", 7), ("ordinal_day", 365.25)):
+                turn = 2 * np.pi * (parts.pop(part) if part == "ordinal_day" else parts[part]) / length
+                columns += [np.sin(turn), np.cos(turn)]
+            columns += parts.values()
             columns.append(frame[name].cast(pl.Int64).cast(pl.Float64).to_numpy() / 86_400e6)
         else:
             columns.append(frame[name].cast(pl.Float64).to_numpy())
@@ -48,7 +54,7 @@ V, w = matrix("valid", levels)
 names = []
 for name, kind in train.collect_schema().items():
     if name != "delayed":
-        names += [name] * (5 if isinstance(kind, pl.Datetime) else 1)
+        names += [name] * (11 if isinstance(kind, pl.Datetime) else 1)
 cat = [index for index, name in enumerate(names) if name in levels]
 params = {"objective": "binary", "metric": "binary_logloss", "learning_rate": 0.1, "num_leaves": 31,
           "deterministic": True, "force_col_wise": True, "seed": 0, "verbosity": -1, "feature_pre_filter": False}
