@@ -36,7 +36,7 @@ def matrix(part, levels):
         elif isinstance(kind, pl.Datetime):
             when = frame[name].dt
             parts = {p: getattr(when, p)().cast(pl.Float64).to_numpy() for p in TIME}
-            parts["hour"] += parts.pop("minute") / 60
+            parts["hour"] = parts["hour"] + parts.pop("minute") / 60
             for part, length in (("hour", 24), ("weekday", 7), ("ordinal_day", 365.25)):
                 turn = 2 * np.pi * (parts.pop(part) if part == "ordinal_day" else parts[part]) / length
                 columns += [np.sin(turn), np.cos(turn)]

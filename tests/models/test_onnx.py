@@ -247,3 +247,17 @@ def test_a_decision_of_its_own(cli, wrap):
     odds = np.log(own / (1 - own))
     assert found.to_numpy() == pytest.approx(1 / (1 + np.exp(curve["a"] * odds + curve["b"])), abs=1e-4)
     assert (answers["prediction"] == (found >= 0.2)).all() and (found.is_between(0.2, 0.5)).any()
+
+
+@pytest.mark.parametrize("target", ["label", "price"])
+def test_what_the_answers_depend_on_is_measured_without_contributions(cli, wrap, target):
+    model = learnt(target)
+    made = wrap(dense(model, "value") if target == "price" else linear(model), target)
+    noisy = table(seed=1).with_columns(pl.col("price") + pl.Series(np.random.default_rng(0).standard_t(3, 300)))
+    noisy.write_parquet("fresh.parquet")
+    ended = cli("evaluate", made.ref, "--data", "fresh.parquet", "--explain", "--robustness", "-o", "ev")
+    assert ended.code == 0, ended.err
+    told = json.loads(Path("ev/explanation.json").read_text())
+    assert {one["column"] for one in told["importance"][:2]} == set(COLUMNS[:2])
+    assert all(one["contribution"] is None for one in told["importance"])
+    assert told["wrong"] and all(one["nearest"] and not one["wrong"]["reasons"] for one in told["wrong"])

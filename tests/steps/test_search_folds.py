@@ -95,7 +95,7 @@ def test_the_folds_of_the_split_are_taken(cli, work):
     known = train.filter(pl.col("y").is_not_null())
     rows = known.select(pl.len()).collect().item()
     made = search_folds.made(Path("parts/folds.parquet"), train, found, rows)
-    taken = search_folds.of(known, found, 3, {}, 0, "t", made)
+    taken = search_folds.of(known, found, 3, Cut(), 0, "t", made)
     both = pl.concat([train.collect(), pl.read_parquet("parts/folds.parquet")], how="horizontal")
     for number, fold in enumerate(taken.folds):
         measured = both.filter(pl.col(f"fold_{number + 1}") & pl.col("y").is_not_null())
