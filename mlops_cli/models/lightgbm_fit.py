@@ -16,7 +16,7 @@ from mlops_cli.errors import InputUnusable, Usage
 from mlops_cli.models import lightgbm_metrics, lightgbm_settings, terms
 from mlops_cli.models.base import Fit, Fold, Progress, Report, Settings, Tables
 from mlops_cli.models.lightgbm_prepare import prepare
-from mlops_cli.models.lightgbm_rows import Rows, lightgbm
+from mlops_cli.models.lightgbm_rows import Binned, Rows, lightgbm
 from mlops_cli.models.lightgbm_settings import FOLDS, ROUNDS_WITHOUT_VALID, WHOLE_ROWS
 from mlops_cli.models.target import Target
 from mlops_cli.runtime import features, lightgbm_text
@@ -191,7 +191,7 @@ class LightGBM:
         weights = of.weights
         if self._class_weights is not None:
             weights = self._class_weights[of.labels.astype(np.int64)] * (1.0 if weights is None else weights)
-        data = lightgbm.Dataset(of.values, of.labels, weight=weights, reference=reference, **self._known)
+        data = Binned(of.values, of.labels, weight=weights, reference=reference, **self._known)
         with _refusals():
             return data.construct()
 

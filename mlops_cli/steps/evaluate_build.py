@@ -92,8 +92,8 @@ def build(work: Work, payload: Path) -> Contents:
     inputs = evaluate_slices.columns(signature, work.by) if work.slices else []
     path = work.model.artefact.path
     answers = evaluate_rows.collect(work.ctx, path, table, signature, work.by, work.grouping, inputs)
-    ids = {"model": work.model.artefact.id, "data": table.inputs[0].id or None}
-    measured = evaluate_measure.measure(answers, signature, seed=work.seed, **ids)
+    model, data = work.model.artefact.id, table.inputs[0].id or None
+    measured = evaluate_measure.measure(answers, signature, seed=work.seed, model=model, data=data)
     measured = evaluate_cost.told(measured, evaluate_cost.decided(work.model.artefact, signature))
     measured = evaluate_cost.added(measured, answers, work.costs, work.seed)
     if work.certified is not None:

@@ -9,7 +9,7 @@ from msgspec import UnsetType
 
 from mlops_cli.metrics import classification, confusion, regression, slices
 from mlops_cli.metrics.base import Confusion, Measurements, Metric, Subject
-from mlops_cli.metrics.intervals import Ints, generator
+from mlops_cli.metrics.intervals import RESAMPLES, Ints, generator
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import evaluate_fairness
 from mlops_cli.steps.evaluate_rows import Answers
@@ -18,11 +18,17 @@ _SLICE_CELLS = 256  # coarser than for all rows: there may be fifty levels
 
 
 def measure(
-    answers: Answers, signature: Signature, *, seed: int, model: str | None = None, data: str | None = None
+    answers: Answers,
+    signature: Signature,
+    *,
+    seed: int,
+    model: str | None = None,
+    data: str | None = None,
+    resamples: int = RESAMPLES,
 ) -> Measurements:
     """All metrics of an evaluation, those of its slices last; `model` and `data` are ids of contents."""
     rows = np.arange(len(answers.actual))
-    metrics = _metrics(answers, signature, rows, seed)
+    metrics = _metrics(answers, signature, rows, seed, resamples=resamples)
     if signature.task == "binary":
         rng = generator(seed, classification.COUNTED)
         metrics += confusion.multiclass(counts(answers), answers.levels, rng, rows=_together(answers))[1]
@@ -70,7 +76,8 @@ def _metrics(answers: Answers, signature: Signature, rows: Ints, seed: int, **mo
         loss = None if isinstance(signature.loss, UnsetType) else signature.loss
         alpha = None if isinstance(signature.alpha, UnsetType) else signature.alpha
         values = actual.astype(np.float64), predicted.astype(np.float64)
-        return regression.regression(*values, seed=seed, groups=groups, loss=loss, alpha=alpha)
+        more.pop("cells", None)  # nothing of a regression is ranked
+        return regression.regression(*values, seed=seed, groups=groups, loss=loss, alpha=alpha, **more)
     proba = None if answers.proba is None else answers.proba[rows]
     if signature.task == "multiclass":
         levels = answers.levels

@@ -222,7 +222,8 @@ def test_predict_explains_tables(cli, work):
     rng = np.random.default_rng(0)
     x = rng.normal(size=400)
     pl.DataFrame({"x": x, "z": rng.normal(size=400), "y": x > 0}).write_parquet("t.parquet")
-    assert cli("train", "t.parquet", "--target", "y", "--include", "x", "--set", "num_iterations=20", "-o", "model").code == 0
+    train = ("train", "t.parquet", "--target", "y", "--include", "x", "--set", "num_iterations=20")
+    assert cli(*train, "-o", "model").code == 0
     ref = cli("predict", "model", "t.parquet", "--explain", "--proba", "-o", "p").ref
     found = pl.read_parquet(f"{ref}/*.parquet")
     first = found["explain"][0].to_list()
