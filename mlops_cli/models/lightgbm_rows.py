@@ -99,9 +99,10 @@ class Binned(lightgbm.Dataset):
     By a method that is LightGBM's own affair: a version that does not call it asks for one row after another.
     """
 
-    def _yield_row_from_seqlist(self, seqs: list[lightgbm.Sequence], indices: Iterable[int]) -> Iterator[Floats]:
+    @staticmethod
+    def _yield_row_from_seqlist(seqs: list[lightgbm.Sequence], indices: Iterable[int]) -> Iterator[Floats]:
         """The rows of these numbers, in order."""
         numbers = np.fromiter(indices, np.int64)
         if len(seqs) == 1 and isinstance(seqs[0], Rows) and not (np.diff(numbers) < 0).any():
             return iter(seqs[0].chosen(numbers))
-        return super()._yield_row_from_seqlist(seqs, numbers.tolist())
+        return lightgbm.Dataset._yield_row_from_seqlist(seqs, numbers.tolist())
