@@ -172,7 +172,8 @@ def compare(name: str, rates: Sequence[Compared], column: str) -> list[Metric]:
     if any(len(rate.values) < 2 for rate in rates):
         return [Metric(f"{name}_{kind}", None, None, None, max(1, rows), column) for kind in ("ratio", "difference")]
     difference = max(float(np.ptp(rate.values)) for rate in rates)
-    ratio = min(float(rate.values.min() / rate.values.max()) if rate.values.max() > 0 else np.nan for rate in rates)
+    ratios = [rate.values.min() / rate.values.max() if rate.values.max() > 0 else np.nan for rate in rates]
+    ratio = float(np.min(ratios))  # undefined where one of them is
     ends = spread(rate.draws for rate in rates)
     with np.errstate(divide="ignore"):
         low, high = spread(np.log(np.maximum(rate.draws, np.finfo(float).tiny)) for rate in rates)

@@ -131,7 +131,7 @@ def judge(
     if gate.champion:
         if champion is None:
             return _answer(gate, "pass", metric, None, "no champion yet to compare with")
-        known = _find(gate, champion, target)
+        known = _champions(gate, champion, target)
         if known is None or known.value is None:
             return _open(gate, metric, None, f"the champion has no value of {_name(gate)}")
         bound = known.value + gate.offset
@@ -246,6 +246,14 @@ def _asked(gate: Gate, metrics: Sequence[Metric], target: str | None) -> Metric 
             raise
         hint = f'{error.hint}; a gate that not every command can judge says so, such as only = ["watch"]'
         raise Usage(f"the policy's gate {gate.text}: {error.message}", hint) from None
+
+
+def _champions(gate: Gate, champion: Sequence[Metric], target: str | None) -> Metric | None:
+    """The champion's metric; None too where it was not asked for, as of an evaluation without --robustness."""
+    try:
+        return _find(gate, champion, target)
+    except Usage:
+        return None
 
 
 def _find(gate: Gate, metrics: Sequence[Metric], target: str | None) -> Metric | None:

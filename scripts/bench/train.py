@@ -21,6 +21,7 @@ import polars as pl
 COMMON = """
 import os, sys
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+sys.modules.update(sklearn=None, pandas=None)  # the package imports them where they are, which takes a second
 import lightgbm, numpy as np, polars as pl
 TIME = ("month", "day", "weekday", "hour", "minute", "ordinal_day")
 

@@ -169,3 +169,10 @@ def test_exit_code_and_table():
     lines = wording.table(judgements)
     assert [line.split()[0] for line in lines] == ["pass", "inconclusive", "fail"]
     assert msgspec.json.decode(msgspec.json.encode(judgements[1]))["more_rows"] == 1200
+
+
+def test_a_champion_that_was_not_measured_so_is_inconclusive():
+    own = [Metric("flip_rate", 0.1, 0.05, 0.15, 100, "noise", "0.05")]
+    other = [Metric("roc_auc", 0.8, 0.7, 0.9, 100)]
+    found = gate.judge(gate.parse("flip_rate[noise=0.05]<=champion"), own, champion=other)
+    assert found.answer == "inconclusive" and "the champion has no value" in found.reason
