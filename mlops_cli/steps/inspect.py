@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from mlops_cli.errors import Usage
-from mlops_cli.steps import references, search_trials
+from mlops_cli.steps import inspect_lineage, references, search_trials
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given, Resolved
 from mlops_cli.store import artefact, manifest, registry
@@ -45,9 +45,9 @@ def run(ctx: Context, given: Given, *, lineage: bool = False, verify: bool = Fal
     found = references.resolve(ctx, given)
     fields, lines = _head(found)
     if lineage:
-        ancestors = _ancestors(ctx, found)
-        fields["lineage"] = [_short(one) for one in ancestors]
-        lines += ["lineage:", *_tree(found, ancestors)]
+        ancestors = inspect_lineage.ancestors(ctx, found)
+        fields["lineage"] = [inspect_lineage.short(one) for one in ancestors]
+        lines += ["lineage:", *inspect_lineage.tree(found, ancestors)]
     damage = []
     if verify:
         damage = artefact.verify(found.artefact)
@@ -83,38 +83,6 @@ def _head(found: Resolved) -> tuple[dict[str, Any], list[str]]:
     if made.kind == "model" and found.artefact.has(search_trials.FILE):
         table["trials"] = found.artefact.json(search_trials.FILE, search_trials.Trials).told()
     return fields | registered, [f"{key + ':':<12}{value}" for key, value in table.items()]
-
-
-def _ancestors(ctx: Context, found: Resolved) -> list[dict[str, Any]]:
-    """The ancestors' manifests: those kept in the registry's record, else those within reach."""
-    if found.name and found.version:
-        return registry.locate(ctx.registry).version(found.name, found.version).lineage
-    return references.lineage(ctx, found.artefact)
-
-
-def _tree(found: Resolved, ancestors: list[dict[str, Any]]) -> list[str]:
-    """The lineage as an indented tree that ends at the digests of raw files."""
-    by_id = {one["id"]: one for one in ancestors}
-    lines: list[str] = []
-
-    def branch(kind: str, digest: str, ref: str, above: tuple[str, ...]) -> None:
-        known = by_id.get(digest)
-        leaf = "" if known or kind not in artefact.KINDS else "  (its manifest is not within reach)"
-        lines.append(f"{'  ' * (len(above) + 1)}{kind} {digest} {ref}{leaf}")
-        for source in (known or {}).get("inputs", []):
-            if digest not in above:  # a loop, which only a forged record has
-                branch(source["kind"], source["id"], source["ref"], (*above, digest))
-
-    top = found.artefact.manifest
-    lines.append(f"  {top.kind} {top.id} {found.ref}")
-    for source in top.inputs:
-        branch(source.kind, source.id, source.ref, (top.id,))
-    return lines
-
-
-def _short(one: dict[str, Any]) -> dict[str, Any]:
-    """What `--json` tells of an ancestor."""
-    return {key: one.get(key) for key in ("kind", "id", "created", "command", "inputs", "self")}
 
 
 def plain(value: Any) -> str:
