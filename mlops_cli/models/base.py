@@ -100,7 +100,7 @@ class Trainer(Protocol):
         """The same on what `part` gave, on one thread: score and rounds, no model."""
 
     def rounds(self, count: int) -> dict[str, Any]:
-        """The settings that make a fit without valid rows have `count` rounds."""
+        """The settings that make a fit have `count` rounds; of cnn, one without valid rows."""
 
     def predictor(self, fit: Fit, threads: int) -> Predictor:
         """What answers with this fit."""

@@ -101,8 +101,8 @@ class LightGBM:
         return Fit(b"", _rounds(booster), score)
 
     def rounds(self, count: int) -> dict[str, Any]:
-        """The settings that make a fit without valid rows have `count` rounds."""
-        return {"num_iterations": count}
+        """The settings that make a fit have `count` rounds."""
+        return {"num_iterations": count, "early_stopping_round": 0}
 
     def predictor(self, fit: Fit, threads: int) -> Model:
         """What answers with this fit: the code that will answer later."""

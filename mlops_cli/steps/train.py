@@ -240,10 +240,10 @@ def _build(
         judging = _judging(parts, given_rows, target, metric, offered[metric], options, source)
         found = _search(ctx, trainer, asked, judging, options.tuning, checkpoint)
     fit = _fit(ctx, trainer, asked.settings, found, has_valid=rows.valid is not None)
+    settings = asked.settings if found is None else found.settings
+    fit, kept = _kept(ctx, trainer, fit, settings, alike=asked.deciding.learns)
     decided = train_decide.decide(asked.deciding, trainer.predictor(fit, processors.count()), rows, target, name)
     predictor = decided.predictor
-    settings = asked.settings if found is None else found.settings
-    kept = trainer.whole(fit, settings, processors.count(), lambda done, total: ctx.progress("train", done, total))
     final = predictor if kept is fit else decided.around(trainer.predictor(kept, processors.count()))
     files = trainer.files(kept) | decided.files
     files |= train_payload.files(rows, target, predictor, final, source, options.seed, asked.terms, decided.honest)
@@ -322,6 +322,21 @@ def _fit(
             best = found.trials.trials[found.trials.best]
             settings = {**settings, **trainer.rounds(best.rounds)}
     return trainer.fit(settings, threads, lambda done, total: ctx.progress("train", done, total))
+
+
+def _kept(ctx: Context, trainer: Trainer, fit: Fit, settings: Mapping[str, Any], *, alike: bool) -> tuple[Fit, Fit]:
+    """The fit to measure and to decide by, which has not seen the valid rows, and the model to keep.
+
+    `alike` when a decision is learnt: both then have as many rounds, since a curve that mends few would spoil many.
+    """
+
+    def progress(done: float, total: float | None) -> None:
+        ctx.progress("train", done, total)
+
+    kept = trainer.whole(fit, settings, processors.count(), progress)
+    if alike and kept.rounds != fit.rounds:
+        fit = trainer.fit({**settings, **trainer.rounds(kept.rounds)}, processors.count(), progress)
+    return fit, kept
 
 
 def _told(target: Target, fit: Fit, metric: str) -> str:

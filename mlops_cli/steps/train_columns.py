@@ -31,14 +31,14 @@ def choose(
 ) -> Chosen:
     """Decide on the columns of `rows`; `own` are those that are no input anyway, the target among them.
 
-    Errors: UnknownColumn, Usage for a column that is excluded and included, or is the target; InputUnusable for dates
-    in two formats.
+    Excluding the column of weights says what is so anyway. Errors: UnknownColumn, Usage for a column that is excluded
+    and included, is the target, or is included and has the weights; InputUnusable for dates in two formats.
     """
     names = list(rows.train.collect_schema())
     excluded, included = (named(f"--{flag}", texts, names) for flag, texts in
                           (("exclude", exclude), ("include", include)))  # fmt: skip
-    _check(excluded, included, target)
-    left_out = dict.fromkeys(excluded, "as --exclude says")
+    _check(excluded, included, target, own)
+    left_out = dict.fromkeys((name for name in excluded if name not in own), "as --exclude says")
     group = source.group
     if group in names and group not in (*left_out, *included, *own):
         left_out[group] = "the groups of the split, of which later rows have others; --include if not"
@@ -63,7 +63,7 @@ def named(flag: str, texts: Sequence[str], there: Collection[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _check(excluded: list[str], included: list[str], target: Target) -> None:
+def _check(excluded: list[str], included: list[str], target: Target, own: Collection[str]) -> None:
     """Usage for what cannot be meant."""
     for name in excluded:
         if name in included:
@@ -71,6 +71,9 @@ def _check(excluded: list[str], included: list[str], target: Target) -> None:
     for flag, names in (("exclude", excluded), ("include", included)):
         if target.name in names:
             raise Usage(f"--{flag} {target.name}: it is the target, which no model learns from")
+    for name in included:
+        if name in own:
+            raise Usage(f"--include {name}: it is the column of --weight, which no model learns from")
 
 
 def _without(rows: Counted, left_out: Iterable[str], dates: train_dates.Dates | None = None) -> Counted:

@@ -134,3 +134,12 @@ def test_a_level_unseen_in_training_gets_the_code_of_the_rare_ones(cli: Cli, fra
     assert first == second
     (column,) = (c for c in json.loads(Path("model/features.json").read_bytes())["columns"] if c["name"] == "shop")
     assert any(level.startswith("r") for level in column["rare"])
+
+
+def test_the_column_of_weights_is_no_input_whatever_is_excluded(cli: Cli, frame: pl.DataFrame) -> None:
+    frame.write_parquet("t.parquet")
+    done = cli("train", "t.parquet", *FEW, "--weight", "row", "--exclude", "row,x2")
+    assert done.code == 0, done.err
+    assert inputs() == ["x", "shop", "when"] and left_out() == {"x2": "as --exclude says"}
+    done = cli("train", "t.parquet", *FEW, "--weight", "row", "--include", "row")
+    assert done.code == 2 and "--include row: it is the column of --weight" in done.err

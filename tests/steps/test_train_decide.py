@@ -1,6 +1,7 @@
 """Calibration, threshold and costs: the numbers against scikit-learn, and the whole way through the command line."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -322,3 +323,23 @@ def test_usage_names_what_there_is():
     with pytest.raises(Usage) as told:
         train_threshold.read("best")
     assert "balanced_accuracy" in told.value.hint and "precision>=0.9" in told.value.hint
+
+
+@pytest.mark.parametrize("flags", [("--calibrate", "platt"), ("--threshold", "f1")])
+def test_what_decides_is_learnt_from_a_fit_of_as_many_rounds_as_the_model_has(cli, flags):
+    """A curve that mends the few rounds of a fit would spoil the many of another."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(1200, 6))
+    odds = 2 * x[:, 0] + x[:, 1] * x[:, 2] - 1
+    names = {f"x{at}": x[:, at] for at in range(6)}
+    pl.DataFrame(names | {"y": random.random(1200) < 1 / (1 + np.exp(-odds))}).write_parquet("t.parquet")
+    asked = ("train", "t.parquet", "--target", "y", "--metric", "roc_auc", "-o", "model")
+    fit, model = rounds_of(cli(*asked))
+    assert fit != model
+    assert rounds_of(cli(*asked, *flags)) == [model, model]
+
+
+def rounds_of(done):
+    """The rounds of the fit that was measured, and of the model."""
+    assert done.code == 0, done.err
+    return [int(found) for found in re.findall(r": (\d+) rounds", done.err)]
