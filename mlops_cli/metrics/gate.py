@@ -244,7 +244,8 @@ def _asked(gate: Gate, metrics: Sequence[Metric], target: str | None) -> Metric 
     except Usage as error:
         if gate.severity is UNSET:
             raise
-        hint = f'{error.hint}; a gate that not every command can judge names those that can: only = ["evaluate"]'
+        only = 'only = ["watch"] or only = ["evaluate", "promote"]'
+        hint = f"{error.hint}; a gate that not every command can judge names those that can: {only}"
         raise Usage(f"the policy's gate {gate.text}: {error.message}", hint) from None
 
 
