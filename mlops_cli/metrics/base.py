@@ -108,14 +108,16 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True):
     certificate: Certified | UnsetType = UNSET  # see Certified; none without a split or a doubt
     decided: Decided | UnsetType = UNSET
     costs: Costs | UnsetType = UNSET  # what `cost` was measured with
+    loss: str | UnsetType = UNSET  # what a regression has learnt to make small
+    alpha: float | UnsetType = UNSET  # of a quantile
 
 
 def comparable(champion: Measurements, own: Measurements) -> list[Metric]:
-    """The champion's metrics, without a value of the costs where they were measured by another table of costs."""
-    if champion.costs == own.costs:
-        return champion.metrics
+    """The champion's metrics, without a value of what was measured by another table of costs or of another quantile."""
+    other: tuple[str, ...] = () if champion.costs == own.costs else ("cost", "cost_total")
+    other += () if champion.alpha == own.alpha else ("pinball_loss",)
     return [
-        msgspec.structs.replace(one, value=None, low=None, high=None) if one.name in ("cost", "cost_total") else one
+        msgspec.structs.replace(one, value=None, low=None, high=None) if one.name in other else one
         for one in champion.metrics
     ]
 

@@ -244,7 +244,8 @@ def _asked(gate: Gate, metrics: Sequence[Metric], target: str | None) -> Metric 
     except Usage as error:
         if gate.severity is UNSET:
             raise
-        hint = f'{error.hint}; a gate that not every command can judge says so, such as only = ["watch"]'
+        only = 'only = ["watch"] or only = ["evaluate", "promote"]'
+        hint = f"{error.hint}; a gate that not every command can judge names those that can: {only}"
         raise Usage(f"the policy's gate {gate.text}: {error.message}", hint) from None
 
 
@@ -265,7 +266,8 @@ def _find(gate: Gate, metrics: Sequence[Metric], target: str | None) -> Metric |
     there = [metric for metric in named if metric.column == column]
     if not there:
         where = f"{gate.metric} of column {column!r}" if column is not None else f"{gate.metric} without a column"
-        raise Usage(f"{where} was not measured", f"there is {_some(_label(metric) for metric in named)}")
+        hint = "" if column in (None, CLASS) else f"--by {column} measures it for each level of the column; "
+        raise Usage(f"{where} was not measured", f"{hint}there is {_some(_label(metric) for metric in named)}")
     if gate.level is None and there[0].level is not None:
         raise Usage(
             f"{gate.metric}[{gate.column}] was measured level by level", f"name one: {_some(map(_label, there))}"

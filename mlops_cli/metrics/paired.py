@@ -14,7 +14,7 @@ from mlops_cli.metrics.grouped import Groups
 from mlops_cli.metrics.intervals import RESAMPLES, Floats, Ints, generator, percentiles, weighted
 
 _EPS = float(np.finfo(np.float64).eps)
-_COUNTED, _AVERAGED, _REGRESSION, _RANKED, _MEDIANS = range(100, 105)  # streams of random numbers
+_COUNTED, _AVERAGED, _REGRESSION, _RANKED, _MEDIANS, _OWN = range(100, 106)  # streams of random numbers
 _NAMES = ("precision", "recall", "f1")
 
 
@@ -71,8 +71,20 @@ def _losses(actual: Ints, proba: Floats) -> Floats:
     return np.column_stack([_log_loss(given), ((proba**2).sum(axis=1) - 2 * given + 1) / 2])
 
 
-def values(actual: Floats, one: Floats, other: Floats, *, seed: int = 0, groups: Groups | None = None) -> list[Metric]:
-    """The differences of a regression's metrics: the bootstrap of the rows, or of whole `groups`, both models alike."""
+def values(
+    actual: Floats,
+    one: Floats,
+    other: Floats,
+    *,
+    seed: int = 0,
+    groups: Groups | None = None,
+    loss: str | None = None,
+    alpha: float | None = None,
+) -> list[Metric]:
+    """The differences of a regression's metrics: the bootstrap of the rows, or of whole `groups`, both models alike.
+
+    Both models are measured by what `one` has learnt to make small too, its `loss`, and of a quantile its `alpha`.
+    """
     parts = [regression.parts(actual, predicted) for predicted in (one, other)]
     width = parts[0].shape[1]
     both = np.column_stack(parts)
@@ -86,6 +98,13 @@ def values(actual: Floats, one: Floats, other: Floats, *, seed: int = 0, groups:
     ]
     absolute = np.abs(one - actual), np.abs(other - actual)
     found.append(paired_ranks.medians(*absolute, groups, generator(seed, _MEDIANS)))
+    name = regression.own(loss, alpha)
+    if name is not None:
+        more = regression.losses(name, actual, one, alpha) - regression.losses(name, actual, other, alpha)
+        if np.isfinite(more).all():
+            drawn = grouped.means(more[:, None], groups, generator(seed, _OWN))
+            end = percentiles(drawn, grouped.tails(len(actual), groups))[0]
+            found.append(metric(name, float(more.mean()), end, len(actual)))
     return grouped.alone(found, groups)
 
 

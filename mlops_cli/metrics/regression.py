@@ -53,11 +53,24 @@ def regression(
         ordered = absolute[order]
         drawn = grouped.medians(ordered, order, groups, generator(seed, 1), resamples)
     found.append(metric("median_absolute_error", float(np.median(ordered)), percentiles(drawn, tails), rows))
-    if loss == "quantile" and alpha is not None:
-        found.append(_mean("pinball_loss", pinball(actual, predicted, alpha), groups, seed, resamples))
-    elif loss in COUNTING:
-        found.append(_mean("poisson_deviance", deviance(actual, predicted), groups, seed, resamples))
+    name = own(loss, alpha)
+    if name is not None:
+        found.append(_mean(name, losses(name, actual, predicted, alpha), groups, seed, resamples))
     return [*grouped.alone(found, groups), Metric("rows", float(rows), None, None, rows)]
+
+
+def own(loss: str | None, alpha: float | None) -> str | None:
+    """The metric that a model of this loss has beside the usual ones: pinball_loss, poisson_deviance or none."""
+    if loss == "quantile" and alpha is not None:
+        return "pinball_loss"
+    return "poisson_deviance" if loss in COUNTING else None
+
+
+def losses(name: str, actual: Floats, predicted: Floats, alpha: float | None) -> Floats:
+    """What each row adds to a metric of `own`, (rows,)."""
+    if name == "pinball_loss":
+        return pinball(actual, predicted, 0.5 if alpha is None else alpha)
+    return deviance(actual, predicted)
 
 
 def _mean(name: str, losses: Floats, groups: Groups | None, seed: int, resamples: int) -> Metric:

@@ -11,6 +11,27 @@ from typing import Any
 from mlops_cli.errors import Usage
 
 SWITCH = ("false", "true")
+_ELSEWHERE = {
+    "n_estimators": "num_iterations",
+    "num_boost_round": "num_iterations",
+    "n_iter": "num_iterations",
+    "max_iter": "num_iterations",
+    "early_stopping_rounds": "early_stopping_round",
+    "eta": "learning_rate",
+    "max_leaves": "num_leaves",
+    "max_leaf_nodes": "num_leaves",
+    "min_child_samples": "min_data_in_leaf",
+    "min_samples_leaf": "min_data_in_leaf",
+    "min_child_weight": "min_sum_hessian_in_leaf",
+    "min_split_gain": "min_gain_to_split",
+    "reg_alpha": "lambda_l1",
+    "reg_lambda": "lambda_l2",
+    "subsample": "bagging_fraction",
+    "subsample_freq": "bagging_freq",
+    "colsample_bytree": "feature_fraction",
+    "colsample_bynode": "feature_fraction_bynode",
+}
+"""What settings are called by scikit-learn, XGBoost and LightGBM's own aliases: errors tell the name here."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +56,7 @@ def _value(name: str, text: str, known: Mapping[str, Rule], who: str) -> Any:
     """One setting."""
     rule = known.get(name)
     if rule is None:
-        near = get_close_matches(name, known, 1)
+        near = [own for own in [_ELSEWHERE.get(name)] if own in known] or get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"there is: {', '.join(known)}"
         raise Usage(f"{who} has no setting {name!r} that can be set", hint)
     if isinstance(rule, tuple):

@@ -23,9 +23,10 @@ h1{font-size:28px;line-height:1.2;margin:0 0 6px;letter-spacing:-.01em;overflow-
 h2{font-size:18px;margin:44px 0 4px;letter-spacing:-.005em}
 h3{font-size:14px;margin:0 0 2px;font-weight:600}
 h2,h3{overflow-wrap:anywhere}
-p{margin:0;color:var(--muted);max-width:92ch}
+p{margin:0;color:var(--muted);max-width:92ch;overflow-wrap:anywhere}
 .facts{display:flex;flex-wrap:wrap;gap:4px 22px;margin:12px 0 0;padding:0;list-style:none;color:var(--muted)}
-.facts b{color:var(--ink);font-weight:600}
+.facts b{color:var(--ink);font-weight:600;overflow-wrap:anywhere}
+.facts li{min-width:0}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(290px,100%),1fr));gap:14px;margin-top:18px}
 .card,figure,.sheet{background:var(--paper);border:1px solid var(--line);border-radius:10px;margin:0}
 .card{padding:16px 18px 14px}
@@ -34,7 +35,7 @@ p{margin:0;color:var(--muted);max-width:92ch}
 .card .interval{font-size:13px;color:var(--muted);font-variant-numeric:tabular-nums;margin:0 0 6px}
 .card p{font-size:13px;line-height:1.4;margin-top:8px}
 .columns{display:grid;align-items:stretch;grid-template-columns:repeat(auto-fit,minmax(min(430px,100%),1fr));gap:14px;margin-top:16px}
-.columns>*{margin-top:0}
+.columns>*,.columns>.sheet{margin-top:0}.columns>.sheet{align-self:start}
 section>figure{margin-top:16px}
 figure{padding:16px 18px 12px;min-width:0}
 figcaption p{font-size:13px;line-height:1.4;margin-bottom:10px}
@@ -77,7 +78,7 @@ line-height:1.35;min-width:130px;width:min-content;overflow-wrap:anywhere}
 footer{margin-top:44px;padding-top:14px;border-top:1px solid var(--line);font-size:12.5px;color:var(--muted);
 overflow-wrap:anywhere}
 @media (max-width:600px){main{padding:24px 14px 40px}h1{font-size:23px}th,td{padding:6px 12px}
-.sheet tbody th{white-space:normal;overflow-wrap:anywhere;min-width:9ch}
+.sheet tbody th{white-space:normal;overflow-wrap:anywhere;min-width:calc(12ch + 24px)}
 .matrix td,.few .matrix td{min-width:64px;padding:9px 6px}.matrix th{padding:6px}}
 @media print{body{background:#fff}.card,figure,.sheet{break-inside:avoid}}
 """

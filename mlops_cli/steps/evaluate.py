@@ -181,6 +181,8 @@ def _judge(made: Artefact, gates: Sequence[Gate], champion: Artefact | None, opt
     paired = compared.differences if compared else []
     if compared is not None and options.against is not None:
         lines += evaluate_compare.lines(compared, options.against, [one.metric for one in gates])
+    if made.has(evaluate_slices.FILE):
+        lines.append(evaluate_slices.told(made.json(evaluate_slices.FILE, Slices)))
     judgements = [
         gate.judge(one, measured.metrics, champion=known, paired=paired, point=options.point, target=measured.target)
         for one in gates

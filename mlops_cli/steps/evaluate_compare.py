@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from mlops_cli.errors import SchemaMismatch
 from mlops_cli.metrics import gate, mcnemar, wording
-from mlops_cli.metrics.base import Label, Measurements, Metric, Subject, text_of
+from mlops_cli.metrics.base import Label, Measurements, Metric, Subject, comparable, text_of
 from mlops_cli.metrics.mcnemar import McNemar
 from mlops_cli.reports.html import Bar, Cell, Measure, Section, Table, Text
 from mlops_cli.runtime.signature import Signature
@@ -23,8 +23,13 @@ Answer = Literal["better", "worse", "undecided"]
 
 MAIN = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "rmse"}
 """The metric whose answer is the answer, by task."""
+_OF_LOSS = {"quantile": "pinball_loss", "regression_l1": "mae"}
+"""The same by what a regression has learnt: rmse is least for the mean, and would have a quantile or median lose."""
 
-LESS_IS_BETTER = frozenset({"log_loss", "brier", "ece", "rmse", "mae", "median_absolute_error", "mape", "cost"})
+LESS_IS_BETTER = frozenset(
+    {"log_loss", "brier", "ece", "rmse", "mae", "median_absolute_error", "mape", "cost"}
+    | {"pinball_loss", "poisson_deviance"}
+)
 _NO_BETTER = frozenset({"bias"})  # nearer to 0 is better, which a difference does not say
 
 
@@ -89,11 +94,13 @@ def compare(measured: Measurements, rows: pl.DataFrame, champion: Artefact, seed
     theirs = champion.json(evaluate_pair.METRICS, Measurements)
     others = pl.read_parquet(champion.file(evaluate_pair.PREDICTIONS))
     differences = evaluate_pair.pair(measured, rows, theirs, others, seed)
-    values = [{m.name: m.value for m in each.metrics if m.column is None} for each in (measured, theirs)]
+    both = measured.metrics, comparable(theirs, measured)
+    values = [{m.name: m.value for m in each if m.column is None} for each in both]
     found = [
         _compared(one, values[0].get(one.name), values[1].get(one.name)) for one in differences if one.column is None
     ]
-    main = next((one for one in found if one.name == MAIN[measured.task]), None)
+    by = MAIN[measured.task] if measured.loss is UNSET else _OF_LOSS.get(measured.loss, MAIN[measured.task])
+    main = next((one for one in found if one.name == by), None)
     tested = None
     if measured.task != "regression":
         right = [(each["actual"] == each["prediction"]).to_numpy() for each in (rows, others)]
@@ -101,7 +108,7 @@ def compare(measured: Measurements, rows: pl.DataFrame, champion: Artefact, seed
     return Comparison(
         champion=theirs.model or Subject(None),
         rows=measured.rows,
-        main=MAIN[measured.task],
+        main=by,
         answer=main.answer if main else "undecided",
         metrics=found,
         differences=differences,
@@ -164,6 +171,8 @@ def p_value(p: float) -> str:
 
 def _compared(difference: Metric, this: float | None, champion: float | None) -> Compared:
     low, high = difference.low, difference.high
+    if champion is None and this is not None and difference.value is not None:
+        champion = this - difference.value  # of a loss that is not its own
     if difference.value is None or low is None or high is None or difference.name in _NO_BETTER:
         return Compared(difference.name, this, champion, difference, "undecided")
     few = difference.n < gate.FEWEST or (difference.groups is not UNSET and difference.groups < gate.FEWEST)

@@ -140,11 +140,16 @@ def _text(value: bool | int | float | str) -> str:
 
 
 def _values(row: Row) -> str:
-    return ", ".join(f"{name}={value}" for name, value in list(row.values.items())[:8])
+    return ", ".join(f"{name}={_digits(value)}" for name, value in list(row.values.items())[:8])
+
+
+def _digits(value: object) -> str:
+    """A value in as many digits as reasons have."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _differs(one: Wrong) -> str:
     """The values of the right row that the wrong one does not have."""
     assert one.nearest is not None
     other = [(name, value) for name, value in one.nearest.values.items() if value != one.wrong.values.get(name)]
-    return ", ".join(f"{name}={value}" for name, value in other[:8]) or "nothing: the same values"
+    return ", ".join(f"{name}={_digits(value)}" for name, value in other[:8]) or "nothing: the same values"

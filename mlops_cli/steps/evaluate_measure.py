@@ -50,6 +50,8 @@ def measure(
         confusion=None if signature.classes is None else _confusion(answers),
         model=Subject(model),
         data=Subject(data),
+        loss=signature.loss,
+        alpha=signature.alpha,
     )
 
 

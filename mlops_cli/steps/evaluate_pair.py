@@ -43,7 +43,8 @@ def pair(
     more = evaluate_cost.difference(first, second, mine, theirs, groups(mine))
     if first.classes is None or second.classes is None:
         numbers = [_numbers(column) for column in (mine["actual"], mine["prediction"], theirs["prediction"])]
-        return more + paired.values(numbers[0], numbers[1], numbers[2], seed=seed, groups=groups(mine))
+        loss, alpha = first.loss or None, first.alpha or None
+        return more + paired.values(*numbers, seed=seed, groups=groups(mine), loss=loss, alpha=alpha)
     labels: list[Label] = [*first.classes, *(label for label in second.classes if label not in first.classes)]
     labels += [label for label in mine["actual"].unique().sort().to_list() if label not in labels]
     positive = labels.index(first.positive) if first.task == "binary" and first.positive is not None else None

@@ -187,6 +187,19 @@ def _overall(name: str, loss: Floats, answers: Answers, seed: int) -> Metric:
     return grouped.told(found, answers.groups.count if answers.groups else None)
 
 
+def told(found: Slices) -> str:
+    """The worst slice in a line, `worst slice of 196: x > 6.46 (735 rows): mae 272 [249, 295], in the rest 190`."""
+    if not found.slices:
+        return f"worst slice: none of {found.searched:,} is worse than the rest"
+    one = found.slices[0]
+    value = wording.interval(Metric(found.loss, one.value, one.low, one.high, one.measured))
+    sure = "" if one.surely else "; not sure"
+    return (
+        f"worst slice of {found.searched:,}: {one.name} ({one.rows:,} rows): {found.loss} {one.value:.3g} {value}, "
+        f"in the rest {one.rest:.3g}{sure}"
+    )
+
+
 def section(found: Slices) -> Section:
     """The worst slices on the page."""
     text = (

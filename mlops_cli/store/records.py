@@ -54,7 +54,7 @@ def check_name(name: str, what: str = "model name") -> str:
     """Refuse, with Usage, a name that is not plain (`[a-z0-9][a-z0-9._-]{0,63}`)."""
     if not _NAME.fullmatch(name):
         hint = "use a-z, 0-9, '.', '_' and '-', at most 64, starting with a-z or 0-9"
-        raise Usage(f"{name!r} cannot be a {what}", hint)
+        raise Usage(f"{name!r} cannot be {'an' if what[0] in 'aeiou' else 'a'} {what}", hint)
     return name
 
 

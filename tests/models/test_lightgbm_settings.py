@@ -31,6 +31,7 @@ def test_values_have_their_types():
     [
         ("num_leafs", "3", "did you mean num_leaves"),
         ("num_threads", "3", "no setting"),
+        ("n_estimators", "100", "did you mean num_iterations"),
         ("machines", "10.0.0.1", "no setting"),
         ("num_leaves", "many", "whole number"),
         ("num_leaves", "2.5", "whole number"),

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from sklearn import metrics as sk
 
 from mlops_cli.metrics.base import Measurements
+from mlops_cli.metrics.gate import PAIRED
 from mlops_cli.models import lightgbm_fit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
@@ -76,6 +78,28 @@ def test_a_quantile(cli, parts):
     assert 0.65 < np.mean(test["amount"].to_numpy() <= predicted(cli, "m", test.drop("amount"))) < 0.92
     ended = cli("evaluate", "m", "--require", "pinball_loss<3", "-o", "e")
     assert ended.code == 0 and "pinball_loss" in ended.err
+
+
+def test_a_quantile_is_compared_by_its_own_loss(cli, parts):
+    parts("amount")
+    fit = ("train", "parts", "--target", "amount", "--set")
+    assert cli(*fit, "objective=quantile", "--set", "alpha=0.9", "-o", "q90").code == 0
+    assert cli(*fit, "objective=quantile", "--set", "alpha=0.1", "-o", "q10").code == 0
+    assert cli(*fit, "objective=mse", "-o", "mean").code == 0
+    for champion in ("q10", "mean"):  # by rmse the mean would win
+        ended = cli("evaluate", "q90", "--against", champion, "-o", f"beside-{champion}")
+        assert ended.code == 0 and f"against {champion}: better by pinball_loss: -" in ended.err, ended.err
+        told = load(f"beside-{champion}", "comparison.json")
+        own = next(each for each in told["metrics"] if each["name"] == told["main"])
+        test = pl.read_parquet("parts/test/*.parquet")
+        theirs = sk.mean_pinball_loss(test["amount"], predicted(cli, champion, test.drop("amount")), alpha=0.9)
+        assert own["champion"] == pytest.approx(theirs)
+        assert own["difference"]["value"] == pytest.approx(own["this"] - theirs)
+    other = cli("evaluate", "q90", "--against", "q10", "--require", "pinball_loss<=champion")
+    assert other.code == 3 and "the champion has no value of pinball_loss" in other.err  # it has that of 0.1
+    assert cli(*fit, "objective=quantile", "--set", "alpha=0.9", "--set", "num_leaves=2", "-o", "less").code == 0
+    gated = cli("evaluate", "q90", "--against", "less", "--require", "pinball_loss<=champion+5")
+    assert gated.code == 0 and PAIRED in gated.err
 
 
 @pytest.mark.parametrize(
