@@ -66,7 +66,7 @@ def together(found: list[Metric], spent: Floats, groups: Groups | None, *, seed:
         0
     ]
     ends = (min(low, found[0].low), max(high, found[0].high))
-    first = metric(found[0].name, float(spent.mean()), ends, len(spent))
+    first = metric(found[0].name, float(spent.mean()), ends, len(spent), found[0].column, found[0].level)
     return [grouped.told(first, groups.count), *found[1:]]
 
 

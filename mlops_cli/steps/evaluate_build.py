@@ -80,6 +80,8 @@ class Work:
             "explain": self.explain,
             "robustness": self.robustness,
             "positive": self.positive,
+            "against": self.champion.id if self.champion else None,
+            "costs": msgspec.to_builtins(self.costs) if self.costs else None,
             "stream": self.table.commands,
         }
         return {name: value for name, value in said.items() if value}

@@ -8,7 +8,7 @@ import polars as pl
 from msgspec import UNSET
 
 from mlops_cli.metrics import cost, slices
-from mlops_cli.metrics.base import Decided, Label, Measurements, Metric
+from mlops_cli.metrics.base import Decided, Label, Measurements, Metric, text_of
 from mlops_cli.metrics.grouped import Groups
 from mlops_cli.metrics.intervals import Floats, Ints
 from mlops_cli.reports import charts
@@ -44,10 +44,11 @@ def decided(model: Artefact, signature: Signature) -> Decided | None:
     if made is None or not made.changes:
         return None
     method = None if made.calibration is None else made.calibration.method
-    least = made.threshold
-    if least is not None and own.positive != signature.positive:
-        least = 1 - least
-    return Decided(method, least, made.chosen)
+    if made.threshold is None or own.positive is None or own.positive == signature.positive:
+        return Decided(method, made.threshold, made.chosen)
+    turned = 1 - made.threshold
+    given = made.chosen == f"{made.threshold:g}"
+    return Decided(method, turned, f"{turned:g}" if given else f"{made.chosen} of {text_of(own.positive)}")
 
 
 def told(measured: Measurements, made: Decided | None) -> Measurements:
@@ -69,7 +70,7 @@ def added(measured: Measurements, answers: Answers, costs: Costs | None, seed: i
 
 
 def _metrics(answers: Answers, costs: Costs, rows: Ints, seed: int) -> list[Metric]:
-    """The cost of some rows, overall and of each class; that overall by whole groups where rows belong together."""
+    """The cost of some rows, overall and of each class, by whole groups where rows belong together."""
     groups = None if answers.groups is None else answers.groups.part(rows)
     if costs.table is None:
         spent = cost.of_values(*_values(answers, rows), costs)
@@ -77,8 +78,14 @@ def _metrics(answers: Answers, costs: Costs, rows: Ints, seed: int) -> list[Metr
     part = Answers(answers.actual[rows], answers.predicted[rows], None, answers.labels, 0)
     price = cost.table(costs, answers.labels)
     found = cost.classes(counts(part), price, answers.levels, seed=seed)
-    spent = price[part.actual.astype(np.int64), part.predicted.astype(np.int64)]
-    return cost.together(found, spent, groups, seed=seed)
+    actual = part.actual.astype(np.int64)
+    spent = price[actual, part.predicted.astype(np.int64)]
+    overall, classes = cost.together(found[:2], spent, groups, seed=seed), found[2:]
+    for code, one in enumerate(classes):
+        own = np.flatnonzero(actual == code)
+        together = groups.part(own) if groups and len(own) else None
+        overall += cost.together([one], spent[own], together, seed=seed)
+    return overall
 
 
 def _values(answers: Answers, rows: Ints) -> tuple[Floats, Floats]:
@@ -86,7 +93,7 @@ def _values(answers: Answers, rows: Ints) -> tuple[Floats, Floats]:
 
 
 def difference(
-    one: Measurements, other: Measurements, mine: pl.DataFrame, theirs: pl.DataFrame, groups: Groups | None
+    one: Measurements, other: Measurements, mine: pl.DataFrame, theirs: pl.DataFrame, groups: Groups | None, seed: int
 ) -> list[Metric]:
     """How much more a row costs with one model than with another, on the same rows; nothing with other costs."""
     if one.costs is UNSET or one.costs != other.costs:
@@ -95,7 +102,8 @@ def difference(
     if one.costs.table is None:
         actual, first, second = (each.cast(pl.Float64).to_numpy() for each in columns)
         spent = [cost.of_values(actual, answered, one.costs) for answered in (first, second)]
-        return cost.together([cost.paired_values(spent[0], spent[1])], spent[0] - spent[1], groups)
+        found = cost.paired_values(spent[0], spent[1], seed=seed)
+        return cost.together([found], spent[0] - spent[1], groups, seed=seed)
     labels: list[Label] = pl.concat([each.unique() for each in columns]).unique().sort().to_list()
     old = pl.Series(labels)
     places = list(range(len(labels)))
@@ -106,7 +114,8 @@ def difference(
     if len(labels) < 2 or np.isnan(price).any():
         return []
     spent = [price[was, mine_said], price[was, theirs_said]]
-    return cost.together([cost.paired_classes(was, mine_said, theirs_said, price)], spent[0] - spent[1], groups)
+    found = cost.paired_classes(was, mine_said, theirs_said, price, seed=seed)
+    return cost.together([found], spent[0] - spent[1], groups, seed=seed)
 
 
 def threshold(measured: Measurements) -> float:

@@ -40,7 +40,7 @@ def pair(
         return []
     if mine.height != theirs.height or not mine["actual"].equals(theirs["actual"], check_dtypes=False):
         return []
-    more = evaluate_cost.difference(first, second, mine, theirs, groups(mine))
+    more = evaluate_cost.difference(first, second, mine, theirs, groups(mine), seed)
     if first.classes is None or second.classes is None:
         numbers = [_numbers(column) for column in (mine["actual"], mine["prediction"], theirs["prediction"])]
         loss, alpha = first.loss or None, first.alpha or None
