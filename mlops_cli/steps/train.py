@@ -242,7 +242,8 @@ def _build(
     fit = _fit(ctx, trainer, asked.settings, found, has_valid=rows.valid is not None)
     settings = asked.settings if found is None else found.settings
     fit, kept = _kept(ctx, trainer, fit, settings, alike=asked.deciding.learns)
-    decided = train_decide.decide(asked.deciding, trainer.predictor(fit, processors.count()), rows, target, name)
+    fitted = trainer.predictor(fit, processors.count())
+    decided = train_decide.decide(asked.deciding, fitted, rows, target, name, asked.terms.weight)
     predictor = decided.predictor
     final = predictor if kept is fit else decided.around(trainer.predictor(kept, processors.count()))
     files = trainer.files(kept) | decided.files

@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 
 from mlops_cli.errors import InputUnusable, MlopsError, Usage
-from mlops_cli.metrics import cost
 from mlops_cli.metrics.intervals import Floats, Ints
 from mlops_cli.models.target import Target
 from mlops_cli.runtime import decision
@@ -19,6 +18,7 @@ from mlops_cli.runtime.costs import Costs
 from mlops_cli.runtime.decision import Decision
 from mlops_cli.runtime.predictors import Prediction, Predictor
 from mlops_cli.runtime.signature import Signature
+from mlops_cli.sources.names import exactly
 from mlops_cli.steps import batches, costs, train_calibrate, train_threshold
 from mlops_cli.steps.costs import Stated
 from mlops_cli.steps.train_data import Counted
@@ -112,8 +112,11 @@ def check(asked: Asked, target: Target, rows: Counted) -> None:
         raise InputUnusable(f"{flag}: all {rows.valid_rows:,} valid rows are of one class", "mlops split --stratify")
 
 
-def decide(asked: Asked, predictor: Predictor, rows: Counted, target: Target, name: str) -> Made:
-    """The decision for a fitted model. InputUnusable where no threshold reaches what is asked."""
+def decide(
+    asked: Asked, predictor: Predictor, rows: Counted, target: Target, name: str, weight: str | None = None
+) -> Made:
+    """The decision for a fitted model; rows count as the column `weight` says. InputUnusable where no threshold reaches
+    what is asked."""
     if asked == Asked():
         return Made(predictor, {}, None, [])
     signature = predictor.signature
@@ -123,19 +126,32 @@ def decide(asked: Asked, predictor: Predictor, rows: Counted, target: Target, na
     else:
         own = _proba(rows.valid, predictor, name)
         actual = target.codes(rows.valid.select(target.column).collect(engine="streaming").to_series())
-        made = _learnt(asked, own, actual, signature, priced)
-        notes = _told(asked, made, own, actual, signature)
-        honest = _honest(asked, made, own, actual, decision.deciding(signature)) if asked.learns else None
+        weights = _weights(rows.valid, weight, len(actual))
+        made = _learnt(asked, own, actual, signature, priced, weights)
+        notes = _told(asked, made, own, actual, signature, weights)
+        honest = _honest(asked, made, own, actual, decision.deciding(signature), weights) if asked.learns else None
     return Made(decision.around(predictor, made), {decision.FILE: decision.encode(made)}, honest, notes, made)
 
 
+def _weights(frame: pl.LazyFrame, column: str | None, rows: int) -> Floats:
+    """How much each row counts, (n,)."""
+    if column is None:
+        return np.ones(rows)
+    return frame.select(exactly(column)).collect(engine="streaming").to_series().cast(pl.Float64).to_numpy()
+
+
 def _learnt(
-    asked: Asked, own: Floats | None, actual: Ints | None, signature: Signature, priced: Costs | None
+    asked: Asked,
+    own: Floats | None,
+    actual: Ints | None,
+    signature: Signature,
+    priced: Costs | None,
+    weights: Floats | None = None,
 ) -> Decision:
     """The decision from (n, k) probabilities and (n,) codes of what was so, None where nothing is to be learnt."""
     calibration = None
     if asked.method is not None and own is not None and actual is not None:
-        calibration = train_calibrate.fit(own, actual, asked.method, signature)
+        calibration = train_calibrate.fit(own, actual, asked.method, signature, weights)
         own = decision.calibrated(own, calibration, signature)
     if asked.wanted is None:
         return Decision(calibration, costs=priced)
@@ -144,12 +160,14 @@ def _learnt(
         return msgspec.structs.replace(made, least=True)
     threshold = asked.wanted.number
     if threshold is None:
-        assert own is not None and actual is not None
-        threshold, _ = _chosen(asked.wanted, own, actual, signature, made)
+        assert own is not None and actual is not None and weights is not None
+        threshold, _ = _chosen(asked.wanted, own, actual, signature, made, weights)
     return msgspec.structs.replace(made, threshold=threshold)
 
 
-def _chosen(wanted: Wanted, proba: Floats, actual: Ints, signature: Signature, made: Decision) -> tuple[float, float]:
+def _chosen(
+    wanted: Wanted, proba: Floats, actual: Ints, signature: Signature, made: Decision, weights: Floats
+) -> tuple[float, float]:
     """The threshold of a binary model, and what it reaches on these rows.
 
     Of calibrated probabilities the one of least cost is known from the costs alone (Elkan 2001). After isotonic that is
@@ -160,9 +178,9 @@ def _chosen(wanted: Wanted, proba: Floats, actual: Ints, signature: Signature, m
     if wanted.metric == "cost" and made.calibration is not None and table is not None:
         even = train_threshold.break_even(table)
         if even is not None:
-            spent = cost.by_threshold(score, truth.astype(np.int64), table, np.array([even]))
-            return even, float(spent[0])
-    return train_threshold.choose(score, truth, wanted, table)
+            spent = table[truth.astype(np.int64), (score >= even).astype(np.int64)]
+            return even, float(np.average(spent, weights=weights))
+    return train_threshold.choose(score, truth, wanted, table, weights)
 
 
 def _ordered(priced: Costs | None, positive: int) -> Floats | None:
@@ -185,18 +203,22 @@ def _proba(frame: pl.LazyFrame, predictor: Predictor, name: str) -> Floats:
     return np.concatenate(found)
 
 
-def _honest(asked: Asked, made: Decision, own: Floats, actual: Ints, signature: Signature) -> Prediction:
+def _honest(
+    asked: Asked, made: Decision, own: Floats, actual: Ints, signature: Signature, weights: Floats
+) -> Prediction:
     """The answers to the valid rows, each by a decision that was learnt on the others.
 
     So that metrics on the valid rows do not flatter the decision: five parts, the classes spread evenly over them.
-    Where the others bear no decision, it is the model's own.
+    Where the others bear no decision, it is the whole one.
     """
     plain = Prediction(np.zeros(len(own), np.int32), own)
     found = decision.decided(plain, made, signature)
     values, proba = found.values.copy(), np.array(found.proba)
     for part in _parts(actual):
+        if not weights[~part].any():
+            continue
         try:
-            other = _learnt(asked, own[~part], actual[~part], signature, made.costs)
+            other = _learnt(asked, own[~part], actual[~part], signature, made.costs, weights[~part])
         except MlopsError:  # no threshold reaches the limit there
             continue
         answer = decision.decided(Prediction(values[part], own[part]), other, signature)
@@ -219,7 +241,7 @@ def _parts(actual: Ints) -> Iterator[Any]:
             yield mask
 
 
-def _told(asked: Asked, made: Decision, own: Floats, actual: Ints, signature: Signature) -> list[str]:
+def _told(asked: Asked, made: Decision, own: Floats, actual: Ints, signature: Signature, weights: Floats) -> list[str]:
     """What people should know of the decision, a line each."""
     notes = []
     if made.calibration is not None:
@@ -233,17 +255,19 @@ def _told(asked: Asked, made: Decision, own: Floats, actual: Ints, signature: Si
     if made.least:
         notes.append("answers with the class of least expected cost")
     elif made.threshold is not None and asked.wanted is not None and asked.wanted.number is None:
-        notes += _threshold_told(asked.wanted, made, own, actual, signature)
+        notes += _threshold_told(asked.wanted, made, own, actual, signature, weights)
     elif made.threshold is not None:
         notes.append(f"threshold {made.threshold:g}, as given")
     return notes
 
 
-def _threshold_told(wanted: Wanted, made: Decision, own: Floats, actual: Ints, signature: Signature) -> list[str]:
+def _threshold_told(
+    wanted: Wanted, made: Decision, own: Floats, actual: Ints, signature: Signature, weights: Floats
+) -> list[str]:
     """The threshold that was chosen, and what it would be in theory."""
     proba = own if made.calibration is None else decision.calibrated(own, made.calibration, signature)
     positive = signature.positive_index()
-    reached = _chosen(wanted, proba, actual, signature, made)[1]
+    reached = _chosen(wanted, proba, actual, signature, made, weights)[1]
     what = wanted.metric if wanted.least is None else {"precision": "recall", "recall": "precision"}[wanted.metric]
     unit = f" {made.costs.unit}" if wanted.metric == "cost" and made.costs else ""
     few = int((actual == positive).sum())

@@ -43,15 +43,17 @@ def read(text: str) -> Wanted:
     return Wanted(f"{number:g}", number=number)
 
 
-def choose(score: Floats, truth: NDArray[np.bool_], wanted: Wanted, table: Floats | None = None) -> tuple[float, float]:
-    """The threshold, and what it reaches, from (n,) probabilities of the positive class and what was so.
+def choose(
+    score: Floats, truth: NDArray[np.bool_], wanted: Wanted, table: Floats | None = None, weights: Floats | None = None
+) -> tuple[float, float]:
+    """The threshold, and what it reaches, from (n,) probabilities of the positive class, what was so, and row weights.
 
     Of all thresholds that are equally good the middle of the widest range, in as few digits as it takes: what lies
     between two scores makes no difference on these rows. `table` is what answers cost, shape (2, 2), the positive class
     last. With a limit the most recall at that precision, or the most precision at that recall.
     InputUnusable where no threshold reaches the limit.
     """
-    edges, tally = _tallies(score, truth)
+    edges, tally = _tallies(score, truth, np.ones(len(score)) if weights is None else weights)
     value = _value(wanted, tally, table)
     if wanted.least is not None:
         bound, value = value, _value(wanted._replace(metric=_other(wanted.metric)), tally, table)
@@ -77,18 +79,18 @@ def break_even(table: Floats) -> float | None:
     return float(alarm / (alarm + miss)) if alarm > 0 and miss > 0 else None
 
 
-def _tallies(score: Floats, truth: NDArray[np.bool_]) -> tuple[Floats, Tally]:
+def _tallies(score: Floats, truth: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Tally]:
     """The ends of the ranges of thresholds that make no difference, (m + 1,), and the tally (m, 2) of each range."""
     order = np.argsort(score, kind="stable")
-    ordered, right = score[order], truth[order]
+    ordered, mass = score[order], weights[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     edges = np.concatenate([[0.0], ordered[starts], [1.0]])
-    below = np.append(starts, len(score)).astype(np.float64)  # rows that are not named
-    missed = np.concatenate([[0.0], np.cumsum(right)])[below.astype(np.int64)]
-    positives = float(right.sum())
-    named = np.column_stack([below, len(score) - below])
+    places = np.append(starts, len(score))
+    below, missed = (np.concatenate([[0.0], np.cumsum(each)])[places] for each in (mass, mass * truth[order]))
+    rows, positives = below[-1], missed[-1]  # what is below a threshold is not named
+    named = np.column_stack([below, rows - below])
     hits = np.column_stack([below - missed, positives - missed])
-    actual = np.broadcast_to([len(score) - positives, positives], named.shape)
+    actual = np.broadcast_to([rows - positives, positives], named.shape)
     ranges = len(below) - (ordered[-1] >= 1.0)  # no threshold lies above a score of 1
     return edges[: ranges + 1], Tally(hits[:ranges], np.asarray(actual[:ranges]), named[:ranges])
 

@@ -41,7 +41,7 @@ def scores(rows, seed=0, digits=None):
 def test_isotonic_is_that_of_scikit_learn_but_for_the_ends(rows, digits):
     own, truth = scores(rows, seed=3, digits=digits)
     truth[:2] = [True, False]
-    curve = train_calibrate.isotonic(own, truth)
+    curve = train_calibrate.isotonic(own, truth, np.ones(len(own)))
     theirs = IsotonicRegression(out_of_bounds="clip").fit(own, truth)
     ends = 1 / ((~truth).sum() + 2), (truth.sum() + 1) / (truth.sum() + 2)
     at = np.concatenate([own, curve.x, [0.0, 1.0]])
@@ -55,7 +55,7 @@ def test_isotonic_is_that_of_scikit_learn_but_for_the_ends(rows, digits):
 def test_platt_is_that_of_scikit_learn(rows):
     own, truth = scores(rows, seed=1)
     truth[:2] = [True, False]
-    curve = train_calibrate.platt(own, truth)
+    curve = train_calibrate.platt(own, truth, np.ones(len(own)))
     theirs = _SigmoidCalibration().fit(decision.log_odds(own), truth)
     assert decision.mapped(own, "platt", curve) == pytest.approx(theirs.predict(decision.log_odds(own)), abs=2e-4)
     if rows == 20_000:  # the distortion that was put in comes out
@@ -115,7 +115,7 @@ def test_thresholds_by_cost_and_by_limits():
 def test_after_isotonic_the_threshold_of_the_costs_is_that_of_the_rows():
     score, truth = scores(700, seed=9)
     table = np.array([[0.0, 1.0], [4.0, 0.0]])
-    honest = decision.mapped(score, "isotonic", train_calibrate.isotonic(score, truth))
+    honest = decision.mapped(score, "isotonic", train_calibrate.isotonic(score, truth, np.ones(len(score))))
     _, least = train_threshold.choose(score, truth, train_threshold.read("cost"), table)
     spent = table[truth.astype(int), (honest >= train_threshold.break_even(table)).astype(int)].mean()
     assert spent == pytest.approx(least, abs=0.005)
@@ -144,15 +144,15 @@ def test_metrics_of_the_valid_rows_do_not_flatter_the_decision():
         random = np.random.default_rng(seed)
         own = np.column_stack([(u := random.random(60)), 1 - u])
         actual = random.integers(0, 2, 60)
-        made = train_decide._learnt(asked, own, actual, signature, None)
+        made = train_decide._learnt(asked, own, actual, signature, None, np.ones(len(actual)))
         flattered = decision.decided(predictors.Prediction(np.zeros(60), own), made, signature)
-        honest = train_decide._honest(asked, made, own, actual, signature)
+        honest = train_decide._honest(asked, made, own, actual, signature, np.ones(len(actual)))
         losses = [sk.log_loss(actual, each.proba) for each in (flattered, honest)]
         told.append([*losses, *((each.values == actual).mean() for each in (flattered, honest))])
     flattered_loss, honest_loss, flattered_accuracy, honest_accuracy = np.mean(told, axis=0)
     assert flattered_loss < np.log(2) < honest_loss
     assert flattered_accuracy > 0.57 > 0.54 > honest_accuracy
-    few = train_decide._honest(asked, made, own[:3], np.array([0, 0, 1]), signature)
+    few = train_decide._honest(asked, made, own[:3], np.array([0, 0, 1]), signature, np.ones(len(actual)))
     assert few.proba.shape == (3, 2)  # a class of one row: nothing to leave out
 
 
@@ -343,3 +343,40 @@ def rounds_of(done):
     """The rounds of the fit that was measured, and of the model."""
     assert done.code == 0, done.err
     return [int(found) for found in re.findall(r": (\d+) rounds", done.err)]
+
+
+@pytest.mark.parametrize("method", ["isotonic", "platt"])
+def test_a_row_that_counts_three_times_is_as_three_rows(method):
+    own, truth = scores(600, seed=8, digits=2)
+    times = np.random.default_rng(8).integers(0, 4, 600)
+    signature = Signature("x", "binary", "y", [], [False, True], True)
+    two = np.column_stack([1 - own, own])
+    weighted = train_calibrate.fit(two, truth.astype(int), method, signature, times.astype(float))
+    copies = train_calibrate.fit(np.repeat(two, times, axis=0), np.repeat(truth, times).astype(int), method, signature)
+    found, wanted = (decision.calibrated(two, one, signature) for one in (weighted, copies))
+    # As many rows as there are, so that only Platt's targets and the ends of isotonic know how many they were.
+    assert found == pytest.approx(wanted, abs=0.01)
+    plain = decision.calibrated(two, train_calibrate.fit(two, truth.astype(int), method, signature), signature)
+    assert abs(found - plain).max() > abs(found - wanted).max()
+    for name in ("f1", "mcc", "balanced_accuracy"):
+        cut = train_threshold.choose(own, truth, train_threshold.read(name), None, times.astype(float))
+        assert cut == pytest.approx(
+            train_threshold.choose(np.repeat(own, times), np.repeat(truth, times), train_threshold.read(name)), abs=0.02
+        )
+
+
+def test_weights_of_rows_count_in_what_decides(cli, work):
+    random = np.random.default_rng(0)
+    x = random.normal(size=3000)
+    frame = pl.DataFrame({"x": x, "z": random.normal(size=3000), "y": random.random(3000) < 1 / (1 + np.exp(-x))})
+    frame.with_columns(w=pl.when("y").then(9.0).otherwise(1.0)).write_parquet("t.parquet")
+    cli("split", "t.parquet", "--test", "0.2", "--valid", "0.3", "-o", "parts").ref  # noqa: B018
+    train = ("train", "parts", "--target", "y", "--calibrate", "platt", "--set", "num_iterations=30", "-q")
+    for name, more in (("even", ("--exclude", "w")), ("heavy", ("--weight", "w"))):
+        assert cli(*train, *more, "-o", name).code == 0
+    means = []
+    for name in ("even", "heavy"):
+        ref = cli("predict", name, "t.parquet", "--proba", "-q", "-o", f"p-{name}").ref
+        means.append(pl.read_parquet(f"{ref}/*.parquet")["proba"].list.get(1).mean())
+    # Nine times as many in the weighted world: the probabilities are about that world.
+    assert means[0] == pytest.approx(0.5, abs=0.05) and means[1] == pytest.approx(0.9, abs=0.05)
