@@ -2,12 +2,12 @@
 
 import io
 import re
-import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import needs_browser, opened
 from PIL import Image
 
 from mlops_cli.errors import MissingExtra
@@ -31,7 +31,6 @@ from mlops_cli.steps import evaluate_measure, evaluate_page
 from mlops_cli.steps.evaluate_rows import Answers, Slice
 
 EVIL = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def everywhere(text):
@@ -127,32 +126,15 @@ def test_without_vl_convert_the_extra_is_named(monkeypatch):
     assert caught.value.hint == "pip install 'mlops-cli[report]'"
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+@needs_browser
 @pytest.mark.parametrize("task", ["binary", "few", "images", "regression"])
 def test_a_browser_shows_it_without_a_word(task, tmp_path: Path):
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = tmp_path / "page.html"
     path.write_text(evaluation(task), encoding="utf-8")
-    said, asked = [], []
-    with api.sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
-        tab = browser.new_page(viewport={"width": 1200, "height": 900})
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("dialog", lambda dialog: said.append(dialog.message))
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.goto(path.as_uri())
+    with opened(path, also="data:image/jpeg") as tab:
         assert tab.title().startswith(EVIL)
         assert tab.locator("figure").count() == {"binary": 7, "few": 3, "images": 3, "regression": 4}[task]
-        assert tab.evaluate("document.scripts.length") == 0
         charts_told = tab.locator('figure > svg[role="img"][aria-label]').count()
         assert charts_told == tab.locator("figure > svg").count() > 0
         sizes = tab.evaluate("[...document.images].map(image => [image.naturalWidth, image.width])")
         assert sizes == [[32, 112]] * (38 if task == "images" else 0)
-        tab.set_viewport_size({"width": 390, "height": 800})
-        assert tab.evaluate("document.documentElement.scrollWidth") <= 391
-        browser.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith("data:image/jpeg")] == [path.as_uri()]

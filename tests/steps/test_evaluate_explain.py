@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from browsing import needs_browser, opened
 
 from mlops_cli.metrics import per_row
 from mlops_cli.runtime import predictors
@@ -194,3 +195,20 @@ def test_noise_keeps_nulls_whole_numbers_and_the_range():
     spread = (np.quantile(values[~null], 0.75) - np.quantile(values[~null], 0.25)) / 1.349
     assert moved[~null].std() == pytest.approx(0.1 * spread, rel=0.1)
     assert made.values[~null].min() >= 1 and made.values.max() <= 999
+
+
+@needs_browser
+def test_a_browser_shows_all_that_an_evaluation_can_have(cli, trained):
+    trained()
+    more = ("--slices", "60", "--by", "letter", "--robustness", "--against", "model")
+    assert cli("evaluate", "model", "--data", "t.parquet", "--explain", *more, "-o", "ev").code == 0
+    with opened(Path("ev/report.html").resolve()) as tab:
+        heads = tab.locator("h2").all_inner_texts()
+        for title in (
+            "What the answers depend on",
+            "How the answer goes with a column",
+            "Most surely wrong",
+            "Robustness",
+        ):
+            assert title in heads
+        assert tab.locator('figure > svg[role="img"][aria-label]').count() == tab.locator("figure > svg").count() > 10
