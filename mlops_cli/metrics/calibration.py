@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mlops_cli.metrics import grouped
 from mlops_cli.metrics.base import Metric, metric
 from mlops_cli.metrics.grouped import Groups
-from mlops_cli.metrics.intervals import GROUPS, LEVEL, RESAMPLES, Floats, means, percentiles
+from mlops_cli.metrics.intervals import GROUPS, LEVEL, PLAIN, RESAMPLES, Floats, means, percentiles
 
 BINS = 15
 
@@ -58,7 +58,7 @@ def _of_groups(sums: Floats, sizes: NDArray[np.int64], rng: np.random.Generator,
 def _dealt(place: NDArray[np.int64], gap: Floats, rng: np.random.Generator) -> Floats:
     """Each row's gap in the column of its bin, (rows, BINS); of many rows the same for random groups of them."""
     rows = len(place)
-    groups = min(rows, GROUPS)
+    groups = rows if rows <= PLAIN else GROUPS
     group = np.arange(rows) if rows == groups else rng.permutation(rows) % groups
     sums = np.bincount(group * BINS + place, gap, groups * BINS).reshape(groups, BINS)
     return np.asarray(sums * (groups / rows))

@@ -15,7 +15,7 @@ import numpy as np
 
 from mlops_cli.metrics import intervals
 from mlops_cli.metrics.base import Metric
-from mlops_cli.metrics.intervals import GROUPS, RESAMPLES, Floats, Ints, chunks, counts, expanded, percentiles
+from mlops_cli.metrics.intervals import PLAIN, RESAMPLES, Floats, Ints, chunks, counts, expanded, percentiles
 
 FEW = 30
 """Below this many groups an interval is wide for want of groups, and is told so."""
@@ -57,7 +57,7 @@ class Groups:
 
         The variance of a sum keeps its expectation; `cells` are the columns of the table that is to fit into memory.
         """
-        most = min(GROUPS, max(_LEAST, _ENTRIES // cells))
+        most = min(PLAIN, max(_LEAST, _ENTRIES // cells))
         if self.count <= most:
             return self.codes, self.count
         return (rng.permutation(self.count) % most)[self.codes], most

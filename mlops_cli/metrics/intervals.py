@@ -14,10 +14,12 @@ Ints = NDArray[np.int64]
 
 LEVEL = 0.95
 RESAMPLES = 1000
-GROUPS = 10_000
-"""Up to this many rows are resampled one by one; more are dealt at random into this many groups first."""
+PLAIN = 10_000
+"""Up to this many rows are resampled one by one; more are dealt at random into GROUPS groups first."""
+GROUPS = 2_000
 
 _AT_ONCE = 1_000_000  # drawn numbers held in memory at a time, of eight bytes
+_CACHED = 32_768  # those counted at a time: what is counted into then stays near the processor
 
 
 def generator(seed: int, stream: int) -> np.random.Generator:
@@ -45,17 +47,18 @@ def expanded(rows: int) -> tuple[float, float]:
     return tail, 1 - tail
 
 
-def means(values: Floats, rng: np.random.Generator, resamples: int = RESAMPLES, groups: int = GROUPS) -> Floats:
+def means(values: Floats, rng: np.random.Generator, resamples: int = RESAMPLES) -> Floats:
     """Bootstrapped means of the columns of (rows, m) values: shape (resamples, m).
 
-    The plain bootstrap up to `groups` rows. More rows are dealt into random groups of equal size which are resampled
-    whole: the variance of a mean keeps its expectation, its relative error is sqrt(2 / groups), 1.4 %.
+    The plain bootstrap up to PLAIN rows. More are dealt into GROUPS random groups of equal size which are resampled
+    whole: the variance of a mean keeps its expectation, its relative error is sqrt(2 / GROUPS), 3.2 %, and that of
+    the width of an interval half of it: less than the 2.2 % that 1,000 resamples bring.
     """
     rows, columns = values.shape
     sums = np.column_stack([values, np.ones(rows)])
-    if rows > groups:
+    if rows > PLAIN:
         order = rng.permutation(rows)
-        starts = np.linspace(0, rows, groups, endpoint=False).astype(np.int64)
+        starts = np.linspace(0, rows, GROUPS, endpoint=False).astype(np.int64)
         sums = np.add.reduceat(sums[order], starts, axis=0)
     drawn = np.empty((resamples, columns + 1))
     for start, stop in chunks(resamples, len(sums)):
@@ -100,10 +103,14 @@ def weighted(
 
 def counts(rng: np.random.Generator, resamples: int, cells: int) -> Floats:
     """How often each of `cells` equally likely cells is drawn in `cells` draws: shape (resamples, cells)."""
-    drawn = rng.integers(0, cells, size=(resamples, cells))
-    drawn += np.arange(resamples)[:, None] * cells
-    counted = np.bincount(drawn.ravel(), minlength=resamples * cells)
-    return counted.reshape(resamples, cells).astype(np.float64)
+    counted = np.empty((resamples, cells))
+    step = max(1, _CACHED // max(1, cells))
+    for start in range(0, resamples, step):
+        some = counted[start : start + step]
+        drawn = rng.integers(0, cells, size=some.shape)
+        drawn += np.arange(len(some))[:, None] * cells
+        some[:] = np.bincount(drawn.ravel(), minlength=some.size).reshape(some.shape)
+    return counted
 
 
 def chunks(resamples: int, cells: int) -> list[tuple[int, int]]:

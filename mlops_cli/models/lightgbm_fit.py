@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,15 @@ from mlops_cli.errors import InputUnusable, Usage
 from mlops_cli.models import lightgbm_metrics, lightgbm_settings, terms
 from mlops_cli.models.base import Fit, Fold, Progress, Report, Settings, Tables
 from mlops_cli.models.lightgbm_prepare import prepare
-from mlops_cli.models.lightgbm_rows import Binned, Rows, lightgbm
+from mlops_cli.models.lightgbm_rows import Rows, lightgbm
 from mlops_cli.models.lightgbm_settings import FOLDS, ROUNDS_WITHOUT_VALID, WHOLE_ROWS
+from mlops_cli.models.sampled import sampled
 from mlops_cli.models.target import Target
 from mlops_cli.runtime import features, lightgbm_text
 from mlops_cli.runtime.lightgbm import FILE, Model
 from mlops_cli.runtime.signature import Signature
+
+Labels = NDArray[np.float32]
 
 
 class LightGBM:
@@ -176,7 +179,7 @@ class LightGBM:
             )
         return len(next(iter(found.values())))
 
-    def _folds(self, labels: NDArray[np.float64]) -> NDArray[np.int64]:
+    def _folds(self, labels: Labels) -> NDArray[np.int64]:
         """The part of each row: of classes every part has about as many rows."""
         random = np.random.default_rng(self._seed)
         order = random.permutation(len(labels))
@@ -191,11 +194,13 @@ class LightGBM:
         weights = of.weights
         if self._class_weights is not None:
             weights = self._class_weights[of.labels.astype(np.int64)] * (1.0 if weights is None else weights)
-        data = Binned(of.values, of.labels, weight=weights, reference=reference, **self._known)
         with _refusals():
+            if reference is None and of.some is not None:
+                reference = lightgbm.Dataset(of.some(), **self._known).construct()
+            data = lightgbm.Dataset(of.values, of.labels, weight=weights, reference=reference, **self._known)
             return data.construct()
 
-    def _of_classes(self, labels: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def _of_classes(self, labels: Labels) -> NDArray[np.float64] | None:
         """The weight of each label that LightGBM learns, where classes have weights."""
         codes = labels.astype(np.int64) if self._target.classes is not None else None
         turned = self._target.task == "binary" and self.signature.positive_index() == 0  # then code 0 is label 1
@@ -205,18 +210,25 @@ class LightGBM:
         return found[::-1] if found is not None and turned else found
 
     def _read(self, tables: Tables, frame: pl.LazyFrame, rows: int, few: bool) -> _Data:
-        """What LightGBM bins: of few rows the matrix, which is used again, of more their batches as they come."""
+        """What LightGBM bins: the matrix, or of more rows than LightGBM looks at to tell the bins, their batches as
+        they come, with a matrix of so many."""
         weight = self._terms.weight
         names = [self._target.name] if weight is None else [self._target.name, weight]
         table = frame.select([selectors.by_name(name) for name in names]).collect(engine="streaming")
-        labels = np.asarray(self._learned(table.to_series(0)), dtype=np.float64)
+        learned = [self._learned(some).astype(np.float32) for some in _slices(table.to_series(0))]
+        labels = np.concatenate(learned) if learned else np.empty(0, np.float32)
         weights = None if weight is None else table.to_series(1).cast(pl.Float64).to_numpy()
 
-        def batches() -> Iterator[NDArray[np.float64]]:
+        def batches(frame: pl.LazyFrame = frame) -> Iterator[NDArray[np.float64]]:
             for _, batch in tables.batches(frame, self.signature):
                 yield features.matrix(self.features, batch)
 
-        return _Data(np.concatenate(list(batches())) if few else Rows(batches, rows), labels, weights)
+        most = self._shared.get("bin_construct_sample_cnt", lightgbm_settings.LOOKED_AT)
+        if few:
+            return _Data(np.concatenate(list(batches())), labels, weights)
+        if rows <= most:
+            return _Data(list(batches()), labels, weights)
+        return _Data(Rows(batches, rows), labels, weights, lambda: list(batches(sampled(frame, rows, most))))
 
     def _learned(self, values: pl.Series) -> NDArray[Any]:
         """What LightGBM learns: 1 for the positive class, the class's index, or the number itself."""
@@ -228,11 +240,13 @@ class LightGBM:
 
 @dataclass(frozen=True)
 class _Data:
-    """What LightGBM bins: values (n, width), labels (n,), and the weights (n,) of rows that have some."""
+    """What LightGBM bins: values (n, width), labels (n,), the weights (n,) of rows that have some; and, where the rows
+    come in batches, what gives `some` of them. The labels are single floats, as LightGBM keeps them."""
 
-    values: NDArray[np.float64] | Rows
-    labels: NDArray[np.float64]
+    values: NDArray[np.float64] | list[NDArray[np.float64]] | Rows
+    labels: Labels
     weights: NDArray[np.float64] | None
+    some: Callable[[], list[NDArray[np.float64]]] | None = None
 
     def and_(self, other: _Data) -> _Data:
         """Both, one below the other; of matrices."""
@@ -241,6 +255,12 @@ class _Data:
             weights = np.concatenate([self.weights, other.weights])
         values, labels = (np.concatenate([getattr(each, of) for each in (self, other)]) for of in ("values", "labels"))
         return _Data(values, labels, weights)
+
+
+def _slices(values: pl.Series) -> Iterator[pl.Series]:
+    """The values, some at a time."""
+    for start in range(0, len(values), Rows.batch_size):
+        yield values.slice(start, Rows.batch_size)
 
 
 def _fit(booster: Any, score: float | None) -> Fit:

@@ -5,27 +5,40 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 # Before the library loads: its threads would spin while waiting, and take the core that another process needs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+class _Sparse(ModuleType):
+    """What the package has for scipy: the types by which it asks whether data are sparse, which they never are here."""
+
+    spmatrix = csr_matrix = csc_matrix = type("_Never", (), {})
+
+
 # The package imports these if they are there, which takes a second and 130 MB; nothing here uses what they are for.
-_UNUSED = [name for name in ("sklearn", "pandas", "dask", "matplotlib", "graphviz") if name not in sys.modules]
-sys.modules.update(dict.fromkeys(_UNUSED))  # type: ignore[arg-type]  # None: such an import fails
+# scipy it must have: a quarter of a second and 20 MB for three types.
+_ABSENT: dict[str, Any] = dict.fromkeys(("sklearn", "pandas", "dask", "matplotlib", "graphviz"))  # None: it fails
+_ABSENT |= {"scipy.sparse": _Sparse("scipy.sparse"), "scipy": ModuleType("scipy")}
+_ABSENT["scipy"].sparse = _ABSENT["scipy.sparse"]
+_HIDDEN = {name: module for name, module in _ABSENT.items() if name.partition(".")[0] not in sys.modules}
+sys.modules.update(_HIDDEN)
 try:
     import lightgbm
 finally:
-    for _name in _UNUSED:
+    for _name in _HIDDEN:
         del sys.modules[_name]
 
-__all__ = ["Binned", "Rows", "lightgbm"]
+__all__ = ["Rows", "lightgbm"]
 
 _LOG = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class _Logger:
@@ -42,7 +55,7 @@ lightgbm.register_logger(_Logger())
 
 
 class Rows(lightgbm.Sequence):
-    """Rows that are computed when LightGBM asks for them: some, in order, to tell the bins; then all, to fill them.
+    """Rows that are computed when LightGBM asks for them, in order, to fill bins that it knows from a `reference`.
 
     `batches` gives the matrices (n, width) of all rows in order, each time that it is called.
     """
@@ -50,11 +63,11 @@ class Rows(lightgbm.Sequence):
     batch_size = 65_536
 
     def __init__(self, batches: Callable[[], Iterator[Floats]], rows: int) -> None:
-        self._batches, self._rows = batches, rows
+        self.batches, self._rows = batches, rows
         self._restart()
 
     def _restart(self) -> None:
-        self._coming = self._batches()
+        self._coming = self.batches()
         self._start, self._here = 0, np.empty((0, 0))
 
     def __len__(self) -> int:
@@ -62,14 +75,11 @@ class Rows(lightgbm.Sequence):
         return self._rows
 
     def __getitem__(self, asked: int | slice | list[int]) -> Floats:
-        """A row (width,), or rows from one number to another; going back begins again."""
-        if isinstance(asked, slice):
-            start, stop, _ = asked.indices(self._rows)
-            parts = list(self._between(start, stop))
-            return parts[0] if len(parts) == 1 else np.concatenate(parts)
-        assert not isinstance(asked, list)
-        row: Floats = next(self._between(int(asked), int(asked) + 1))[0]
-        return row.copy()  # a view would keep its whole batch
+        """The rows from one number to another, as LightGBM asks where bins are known; going back begins again."""
+        assert isinstance(asked, slice)
+        start, stop, _ = asked.indices(self._rows)
+        parts = list(self._between(start, stop))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _between(self, start: int, stop: int) -> Iterator[Floats]:
         """The rows from `start` on, before `stop`, as parts of batches."""
@@ -82,27 +92,3 @@ class Rows(lightgbm.Sequence):
             end = min(stop, self._start + len(self._here))
             yield self._here[start - self._start : end - self._start]
             start = end
-
-    def chosen(self, numbers: Ints) -> Floats:
-        """The rows of ascending numbers: shape (len(numbers), width)."""
-        found, start = [], 0
-        for batch in self._batches():
-            own = numbers[(numbers >= start) & (numbers < start + len(batch))]
-            found.append(batch[own - start])
-            start += len(batch)
-        return np.concatenate(found)
-
-
-class Binned(lightgbm.Dataset):
-    """A data set that takes the rows which tell the bins a batch at a time, not one by one.
-
-    By a method that is LightGBM's own affair: a version that does not call it asks for one row after another.
-    """
-
-    @staticmethod
-    def _yield_row_from_seqlist(seqs: list[lightgbm.Sequence], indices: Iterable[int]) -> Iterator[Floats]:
-        """The rows of these numbers, in order."""
-        numbers = np.fromiter(indices, np.int64)
-        if len(seqs) == 1 and isinstance(seqs[0], Rows) and not (np.diff(numbers) < 0).any():
-            return iter(seqs[0].chosen(numbers))
-        return lightgbm.Dataset._yield_row_from_seqlist(seqs, numbers.tolist())

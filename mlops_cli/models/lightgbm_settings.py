@@ -91,6 +91,8 @@ _KNOWN: dict[str, Rule] = {
     "min_data_in_bin": Number(True, 1),
     "bin_construct_sample_cnt": Number(True, 1),
 }
+LOOKED_AT = 200_000
+"""Rows by which LightGBM tells the bins, when bin_construct_sample_cnt does not say otherwise."""
 OF_DATA = ("max_bin", "min_data_in_bin", "bin_construct_sample_cnt", "objective", "alpha")
 """Settings that decide how the data is binned, and what is learnt: alike for all fits on one data set."""
 
@@ -209,7 +211,7 @@ def _check_together(settings: Mapping[str, Any]) -> None:
         raise Usage("is_unbalance and scale_pos_weight exclude each other")
 
 
-def check_labels(told: Mapping[str, Any], labels: NDArray[np.float64]) -> None:
+def check_labels(told: Mapping[str, Any], labels: NDArray[np.float32]) -> None:
     """InputUnusable for values of the target that an objective cannot have, before the library says so twice."""
     objective = told["objective"]
     if objective in ("poisson", "tweedie", "gamma"):

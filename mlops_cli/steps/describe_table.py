@@ -8,12 +8,11 @@ from typing import Any
 import polars as pl
 
 from mlops_cli.models.kinds import IMAGES
+from mlops_cli.models.sampled import sampled
 from mlops_cli.sources.names import exactly
 
 SAMPLE = 100_000
 """Rows that shapes, correlations and suspicions are taken from: about so many of a longer table, else all."""
-
-_ROW = "\0row"
 
 
 @dataclass(frozen=True)
@@ -87,19 +86,12 @@ def describe(frame: pl.LazyFrame, name: str) -> Description:
     found = frame.select(_aggregates(schema, kinds)).collect(engine="streaming").row(0, named=True)
     rows = found["rows"]
     shown = [exactly(column) for column, kind in kinds.items() if kind not in ("image", "other")]
-    picked = frame if rows <= SAMPLE else _picked(frame, rows)
-    sample = picked.select(shown).collect(engine="streaming") if shown else pl.DataFrame()
+    sample = sampled(frame, rows, SAMPLE).select(shown).collect(engine="streaming") if shown else pl.DataFrame()
     columns = [
         _column(number, column, dtype, kinds[column], found, sample if rows <= SAMPLE else None)
         for number, (column, dtype) in enumerate(schema.items())
     ]
     return Description(name, rows, columns, sample)
-
-
-def _picked(frame: pl.LazyFrame, rows: int) -> pl.LazyFrame:
-    """About SAMPLE rows."""
-    numbered = frame.with_row_index(_ROW)
-    return numbered.filter(pl.col(_ROW).hash(seed=0) % rows < SAMPLE).drop(_ROW)
 
 
 def kind_of(dtype: pl.DataType) -> str:

@@ -9,12 +9,13 @@ from msgspec import UnsetType
 
 from mlops_cli.metrics import classification, confusion, regression, slices
 from mlops_cli.metrics.base import Confusion, Measurements, Metric, Subject
-from mlops_cli.metrics.intervals import RESAMPLES, Ints, generator
+from mlops_cli.metrics.intervals import Ints, generator
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import evaluate_fairness
 from mlops_cli.steps.evaluate_rows import Answers
 
-_SLICE_CELLS = 256  # coarser than for all rows: there may be fifty levels
+COARSE = 256
+"""Cells of scores for the intervals of many slices, and of what a training tells: coarser than an evaluation's."""
 
 
 def measure(
@@ -24,11 +25,14 @@ def measure(
     seed: int,
     model: str | None = None,
     data: str | None = None,
-    resamples: int = RESAMPLES,
+    **more: int,
 ) -> Measurements:
-    """All metrics of an evaluation, those of its slices last; `model` and `data` are ids of contents."""
+    """All metrics of an evaluation, those of its slices last; `model` and `data` are ids of contents.
+
+    `more` may say how many `resamples` and `cells` of scores the intervals are of.
+    """
     rows = np.arange(len(answers.actual))
-    metrics = _metrics(answers, signature, rows, seed, resamples=resamples)
+    metrics = _metrics(answers, signature, rows, seed, **more)
     if signature.task == "binary":
         rng = generator(seed, classification.COUNTED)
         metrics += confusion.multiclass(counts(answers), answers.levels, rng, rows=_together(answers))[1]
@@ -37,7 +41,7 @@ def measure(
             each.codes,
             each.levels,
             each.column,
-            lambda part: _metrics(answers, signature, part, seed, cells=_SLICE_CELLS),
+            lambda part: _metrics(answers, signature, part, seed, cells=COARSE),
         )
         metrics += evaluate_fairness.measure(answers, signature, each, seed)
     return Measurements(

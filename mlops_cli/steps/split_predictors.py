@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mlops_cli.models.sampled import sampled
 from mlops_cli.sources.names import exactly
 from mlops_cli.steps.split_strata import Strata
 
@@ -19,7 +20,6 @@ SAMPLE = 100_000
 FEWEST = 20
 """With fewer rows of the test part outside the commonest value nothing can be said: an honest column tells few of them
 all by chance."""
-_ROW = "\0row"
 _AT_ONCE = 3  # columns that are read together
 _QUANTILES = 64  # of a column of numbers, for each value of the target
 _EDGES = 1_024  # of a column of numbers in all, about
@@ -102,15 +102,8 @@ def _sample(frame: pl.LazyFrame, names: list[str], target: Strata) -> pl.DataFra
     schema = frame.collect_schema()
     columns = [_plain(name, schema[name]).alias(str(number)) for number, name in enumerate(names)]
     height = int(frame.select(pl.len()).collect(engine="streaming").item())
-    rows = picked(frame.select(*columns, target.value), height)
+    rows = sampled(frame.select(*columns, target.value), height, SAMPLE)
     return rows.drop_nulls("stratum").collect(engine="streaming")
-
-
-def picked(frame: pl.LazyFrame, height: int, sample: int = SAMPLE) -> pl.LazyFrame:
-    """About `sample` of a frame's `height` rows, the same ones each time; all of them where they are no more."""
-    if height <= sample:
-        return frame
-    return frame.with_row_index(_ROW).filter(pl.col(_ROW).hash(seed=0) % height < sample).drop(_ROW)
 
 
 def _plain(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -39,40 +39,58 @@ def beside(
     """
     if rows.valid is None or not len(answers.actual) or (signature.classes is not None and answers.proba is None):
         return UNSET
-    known, counted = _known(rows.train, target, asked)
-    by_class = of_classes(asked, target, known.astype(np.int64) if target.classes is not None else None)
-    _, weights = _known(rows.valid, target, asked)
-    if by_class is not None:
-        counted = counted * by_class[known.astype(np.int64)]
-        weights = weights * by_class[answers.actual.astype(np.int64)]
-    name, rule, answered = _answers(known, counted, answers, signature)
+    weights = _weights(rows.valid, asked)
+    if signature.classes is None:
+        name, rule, answered = _of_numbers(rows.train, target, asked, answers, signature)
+    else:
+        counted, by_class = _counted(rows.train, target, asked)
+        name, rule, answered = _of_classes(counted, answers, signature)
+        weights = weights if by_class is None else weights * by_class[answers.actual.astype(np.int64)]
     mine, its = (_losses(name, each, signature) for each in (answers, answered))
-    measured = evaluate_measure.measure(answered, signature, seed=seed, resamples=_FEW).metrics
+    measured = evaluate_measure.measure(
+        answered, signature, seed=seed, resamples=_FEW, cells=evaluate_measure.COARSE
+    ).metrics
     overall = [found for found in measured if found.column is None]
     return Baseline(rule, overall, _difference(name, mine, its, weights, seed))
 
 
-def _known(frame: pl.LazyFrame, target: Target, asked: Terms) -> tuple[Floats, Floats]:
-    """The target of each row, as a number or a code, and the row's weight; two arrays (n,)."""
-    names = [target.name] if asked.weight is None else [target.name, asked.weight]
-    table = frame.select([exactly(name) for name in names]).collect(engine="streaming")
-    values = table.to_series(0)
-    known = values.cast(pl.Float64).to_numpy() if target.classes is None else target.codes(values).astype(np.float64)
-    weights = np.ones(len(known)) if asked.weight is None else table.to_series(1).cast(pl.Float64).to_numpy()
-    return known, weights
+def _weights(frame: pl.LazyFrame, asked: Terms) -> Floats:
+    """The weight of each row, shape (n,)."""
+    if asked.weight is None:
+        return np.ones(frame.select(pl.len()).collect().item())
+    table = frame.select(exactly(asked.weight).cast(pl.Float64)).collect(engine="streaming")
+    return table.to_series().to_numpy()
 
 
-def _answers(known: Floats, weights: Floats, answers: Answers, signature: Signature) -> tuple[str, str, Answers]:
-    """The loss to compare by, the rule in words, and its answers to the rows of `answers`."""
-    n = len(answers.actual)
-    if signature.classes is not None:
-        shares = np.bincount(known.astype(np.int64), weights, minlength=len(signature.classes)) / weights.sum()
-        predicted = np.full(n, int(shares.argmax()))
-        if signature.task == "binary":
-            positive = signature.positive_index()
-            predicted[:] = positive if shares[positive] >= 0.5 else 1 - positive
-        proba = np.tile(shares, (n, 1))
-        return "log_loss", "the shares of the classes", Answers(answers.actual, predicted, proba, answers.labels, 0)
+def _counted(frame: pl.LazyFrame, target: Target, asked: Terms) -> tuple[Floats, Floats | None]:
+    """The weight of all rows of each class, and what a row of the class weighs by itself: two arrays (classes,)."""
+    weight = pl.len() if asked.weight is None else exactly(asked.weight).cast(pl.Float64).sum()
+    grouped = frame.group_by(target.column.alias("value")).agg(rows=pl.len(), weight=weight)
+    table = grouped.collect(engine="streaming")
+    codes = target.codes(table["value"])
+    by_class = of_classes(asked, target, np.repeat(codes, table["rows"].to_numpy()) if asked.classes else None)
+    weights = np.zeros(len(target.classes or ()))
+    weights[codes] = table["weight"].cast(pl.Float64).to_numpy()
+    return (weights if by_class is None else weights * by_class), by_class
+
+
+def _of_classes(weights: Floats, answers: Answers, signature: Signature) -> tuple[str, str, Answers]:
+    """The loss to compare by, the rule in words, and its answers: the shares of the classes in every row."""
+    shares, n = weights / weights.sum(), len(answers.actual)
+    predicted = np.full(n, int(shares.argmax()))
+    if signature.task == "binary":
+        positive = signature.positive_index()
+        predicted[:] = positive if shares[positive] >= 0.5 else 1 - positive
+    proba = np.tile(shares, (n, 1))
+    return "log_loss", "the shares of the classes", Answers(answers.actual, predicted, proba, answers.labels, 0)
+
+
+def _of_numbers(
+    frame: pl.LazyFrame, target: Target, asked: Terms, answers: Answers, signature: Signature
+) -> tuple[str, str, Answers]:
+    """The same of a regression: what makes its loss least."""
+    known = frame.select(target.column.cast(pl.Float64)).collect(engine="streaming").to_series().to_numpy()
+    weights, n = _weights(frame, asked), len(answers.actual)
     loss = "regression" if isinstance(signature.loss, UnsetType) else signature.loss
     name, rule, value = "rmse", "the mean", float(np.average(known, weights=weights))
     if loss in _MEDIAN:

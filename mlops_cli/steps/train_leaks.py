@@ -10,6 +10,7 @@ import polars as pl
 from msgspec import UNSET, UnsetType
 
 from mlops_cli.models.kinds import type_of
+from mlops_cli.models.sampled import sampled
 from mlops_cli.models.target import Target
 from mlops_cli.sources.names import exactly
 from mlops_cli.steps import split_predictors, split_target
@@ -88,7 +89,7 @@ def find(rows: Counted, target: Target, names: Sequence[str], source: Source, in
 
 def _sampled(frame: pl.LazyFrame, height: int, most: int) -> pl.LazyFrame:
     """A sample of a frame of `height` rows, read once."""
-    return split_predictors.picked(frame, height, most).collect(engine="streaming").lazy()
+    return sampled(frame, height, most).collect(engine="streaming").lazy()
 
 
 def read(model: Artefact) -> Leaks:

@@ -126,7 +126,7 @@ def _measured(
     actual: NDArray[np.generic] = truth.cast(pl.Float64).to_numpy() if target.classes is None else target.codes(truth)
     predicted = answered.values.astype(np.float64 if target.classes is None else np.int64)
     answers = Answers(actual, predicted, answered.proba, list(signature.classes or []), dropped=0)
-    found = evaluate_measure.measure(answers, signature, seed=seed)
+    found = evaluate_measure.measure(answers, signature, seed=seed, cells=evaluate_measure.COARSE)
     return msgspec.structs.replace(found, baseline=train_baseline.beside(rows, target, answers, signature, seed, asked))
 
 
