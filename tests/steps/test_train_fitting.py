@@ -168,6 +168,32 @@ def test_monotone(cli, parts, way, sign):
     assert load("m", "manifest.json")["params"]["monotone"] == {"x": sign}
 
 
+def test_rows_in_batches_are_learnt_as_those_of_a_matrix(cli, work):
+    """Of more rows than tell the bins some tell them, and all come a batch at a time: categories, gaps, constraints."""
+    rng = np.random.default_rng(0)
+    x = rng.random(30_000)
+    frame = pl.DataFrame(
+        {
+            "x": pl.Series(x).set(pl.Series(x > 0.98), None),
+            "kind": rng.choice(["a", "b", "c"], len(x)),
+            "y": np.sin(6 * x) + rng.normal(size=len(x)) / 10,
+        }
+    )
+    frame.write_parquet("t.parquet")
+    cli("split", "t.parquet", "-o", "parts")
+    scores = {}
+    for rows in (100, 5_000, 1_000_000):
+        told = ("--set", f"bin_construct_sample_cnt={rows}", "--monotone", "x=decreasing", *FEW, "-o", f"m{rows}")
+        assert cli("train", "parts", "--target", "y", *told).code == 0
+        metrics = load(f"m{rows}", "metrics.json")["metrics"]
+        scores[rows] = next(each["value"] for each in metrics if each["name"] == "rmse")
+    assert scores[5_000] == pytest.approx(scores[1_000_000], rel=0.01)
+    assert scores[100] > scores[5_000], "a hundred rows tell rough bins: they were not looked at alone"
+    pl.DataFrame({"x": np.linspace(0, 1, 200), "kind": ["a"] * 200}).write_parquet("line.parquet")
+    assert cli("predict", "m5000", "line.parquet", "-o", "line").code == 0
+    assert (np.diff(pl.read_parquet("line/*.parquet")["prediction"].to_numpy()) <= 0).all()
+
+
 @pytest.mark.parametrize("metric", ["f1", "mcc", "brier", "recall", "balanced_accuracy", "roc_auc"])
 def test_metrics_to_stop_by(cli, parts, metric):
     parts("yes")
