@@ -121,7 +121,7 @@ def main() -> None:
 
 
 def _memory(folder: Path, peak: float) -> None:
-    """Print what training took beyond its imports, as so many times the columns of the train part, as Arrow has them."""
+    """Print what training took beyond its imports, in times the columns of the train part as Arrow has them."""
     columns = pl.read_parquet(folder / "parts/train/*.parquet").to_arrow().nbytes / 2**20
     imports = "import mlops_cli.steps.train, mlops_cli.models.lightgbm_fit"
     bare = _run.measure([_run.PYTHON, "-c", imports], folder).peak
