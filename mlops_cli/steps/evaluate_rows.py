@@ -215,6 +215,7 @@ def _truth(actual: pl.Series, signature: Signature, name: str) -> tuple[NDArray[
         if infinite:
             raise InputUnusable(f"{what} is infinite in {infinite:,} rows")
         return values, []
+    actual = actual.alias("actual")  # polars fails on a series that is called ^…$
     plain = actual.cast(pl.String) if actual.dtype in (pl.Categorical, pl.Enum) else actual
     there: list[Label] = plain.unique().sort().to_list()
     strange = [value for value in there if value not in signature.classes]
@@ -240,6 +241,7 @@ def levelled(series: pl.Series) -> tuple[pl.Series, list[str]]:
 
     Its values, or four parts of about equally many rows where numbers or times are many.
     """
+    series = series.alias("value")  # polars fails on a series that is called ^…$
     if (series.dtype.is_numeric() or series.dtype.is_temporal()) and series.n_unique() > _LEVELS:
         texts = _quarters(series)
     else:

@@ -282,6 +282,19 @@ def test_names_that_polars_would_read_as_patterns(cli, work):
     assert pl.read_parquet("predicted/*.parquet").columns == ["^x.*$", "*", "prediction"]
 
 
+def test_names_that_look_like_patterns_from_text_to_reasons(cli):
+    frame = table().select("x", "letter", pl.col("yes").cast(pl.String)).drop_nulls()
+    frame.rename({"x": "^x.*$", "letter": "^l$", "yes": "^y$"}).write_csv("t.csv")
+    for command in (
+        ("train", "t.csv", "--target", "^y$", *FEW, "-o", "model"),
+        ("evaluate", "model", "--data", "t.csv", "--by", "^l$", "--by", "^x.*$"),
+        ("predict", "model", "t.csv", "--explain", "-o", "predicted"),
+    ):
+        ended = cli(*command)
+        assert ended.code == 0, ended.err
+    assert pl.read_parquet("predicted/*.parquet")["reasons"].list.first().str.contains(r"^\^(x\.\*|l)\$=").any()
+
+
 def test_strings_stored_as_categories(cli):
     frame = table().select(
         "x", pl.col("letter").cast(pl.Categorical), pl.col("kind").cast(pl.Enum(["lo", "mid", "hi"]))
