@@ -22,7 +22,7 @@ MANY = 0.1
 COARSE = 3
 """Rows that are there so often on average without their key are alike by nature."""
 UNEVEN = 1.5
-"""So are rows of which a few are there much more often than the others: a table that was loaded twice has each twice."""
+"""So are rows of which a few are there much more often than the others: one loaded twice has each twice."""
 
 
 class Rekeyed(msgspec.Struct):

@@ -118,7 +118,7 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     key = None if source.key is None else [source.key, asked.written, asked.settings.get("digest"), options.seed]
 
     def build(payload: Path, rejects: Path) -> Contents:
-        with train_data.opened(source, options.seed) as parts, tables.reading(source.train.name):
+        with train_data.opened(source, options.seed, options.target) as parts, tables.reading(source.train.name):
             made = _build(ctx, source, parts, asked, options, payload, checkpoint)
         if checkpoint:
             shutil.rmtree(checkpoint, ignore_errors=True)

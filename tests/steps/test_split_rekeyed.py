@@ -58,7 +58,7 @@ def test_few_of_them_and_rows_that_are_alike_by_nature_are_told(cli: Cli) -> Non
 
 
 def test_rows_of_which_a_few_are_very_common_are_alike_by_nature(cli: Cli) -> None:
-    """Cases of few columns: most are there once, some very often; of a table that was loaded twice each is there twice."""
+    """Cases of few columns: most are there once, some very often; loaded twice, each is there twice."""
     common = pl.DataFrame({"x": np.repeat([0.0, 1.0], 150), "kind": "a"}).with_columns(id=pl.int_range(300) + ROWS)
     pl.concat([table(), common.select("id", "x", "kind")]).write_parquet("t.parquet")
     done = cli("split", "t.parquet", "--key", "id", "--json")

@@ -117,7 +117,9 @@ def test_text_that_only_looks_like_dates_is_text(cli: Cli, frame: pl.DataFrame) 
 
 def test_three_rows_and_nothing_finite(cli: Cli) -> None:
     pl.DataFrame({"x": [1.0, 2, 3], "c": ["a", "b", "c"], "y": [True, False, True]}).write_parquet("t.parquet")
-    assert cli("train", "t.parquet", *FEW).code == 0 and inputs() == ["x", "c"]
+    done = cli("train", "t.parquet", *FEW)
+    assert done.code == 0 and inputs() == ["x", "c"]
+    assert "no rows are held out to stop by" in done.err and "15%" not in done.err and "valid rows" not in done.err
     pl.DataFrame({"x": [float("inf")] * 3, "z": [None] * 3, "y": [True, False, True]}).write_parquet("t.parquet")
     done = cli("train", "t.parquet", *FEW)
     assert done.code == 4 and "no column to learn from (x: no finite value; z: all null)" in done.err
