@@ -18,6 +18,7 @@ from mlops_cli.models.base import Fit, Fold, Progress, Report, Settings, Tables
 from mlops_cli.models.lightgbm_prepare import prepare
 from mlops_cli.models.lightgbm_rows import Binned, Rows, lightgbm
 from mlops_cli.models.lightgbm_settings import FOLDS, ROUNDS_WITHOUT_VALID, WHOLE_ROWS
+from mlops_cli.models.lightgbm_stopping import Stopping
 from mlops_cli.models.target import Target
 from mlops_cli.runtime import features, lightgbm_text
 from mlops_cli.runtime.lightgbm import FILE, Model
@@ -125,6 +126,15 @@ class LightGBM:
         usual = lightgbm_settings.patience(self._told(settings)["learning_rate"])
         return int(settings.get("early_stopping_round", usual))
 
+    def _stopping(self, settings: Settings) -> Stopping:
+        """What ends a fit; an error of LightGBM's, as `binary_error`, is better when it is lower."""
+        name, higher = self._by.own or self._metric, self._by.higher and not self._by.own.endswith("_error")
+        return Stopping(name, higher, self._patience(settings), self._by.loss)
+
+    def _of(self, told: Any) -> float:
+        """The metric among what LightGBM tells of a round."""
+        return next(float(value) for _, name, value, *_ in told if name == (self._by.own or self._metric))
+
     def _learn(
         self,
         train: Any,
@@ -138,14 +148,14 @@ class LightGBM:
         usual = ROUNDS_WITHOUT_VALID if valid is None else lightgbm_settings.most_rounds(self._shape)
         rounds = settings.get("num_iterations", usual)
         told = self._told(settings) | {
-            "metric": self._by.own or "None",
+            "metric": self._by.told(),
             "num_threads": lightgbm_settings.threads(self._shape, threads),
         }
         callbacks: list[Any] = [lambda env: progress(env.iteration + 1, rounds)]
         if valid is not None and report:
-            callbacks.append(lambda env: report(self._by.value(float(env.evaluation_result_list[0][2])), rounds))
+            callbacks.append(lambda env: report(self._by.value(self._of(env.evaluation_result_list)), rounds))
         if valid is not None and self._patience(settings):
-            callbacks.append(lightgbm.early_stopping(self._patience(settings), first_metric_only=True, verbose=False))
+            callbacks.append(self._stopping(settings))
         with _refusals():
             booster = lightgbm.train(
                 told,
@@ -168,7 +178,7 @@ class LightGBM:
         fold = lightgbm_folds.places(values, labels, FOLDS, self._seed, classes=classes)
         parts = [(np.flatnonzero(fold != held), np.flatnonzero(fold == held)) for held in range(FOLDS)]
         told = self._told(settings) | {
-            "metric": self._by.own or "None",
+            "metric": self._by.told(),
             "num_threads": lightgbm_settings.threads(self._shape, threads),
         }
         with _refusals():
@@ -178,7 +188,7 @@ class LightGBM:
                 settings.get("num_iterations", lightgbm_settings.most_rounds(self._shape)),
                 folds=parts,
                 feval=lightgbm_metrics.feval(self._metric, self._by),
-                callbacks=[lightgbm.early_stopping(self._patience(settings), verbose=False)],
+                callbacks=[self._stopping(settings)],
             )
         return len(next(iter(found.values())))
 
