@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mlops_cli.errors import EmptyInput, InputUnusable, SchemaMismatch, UnknownColumn
+from mlops_cli.errors import EmptyInput, InputUnusable, SchemaMismatch, UnknownColumn, listed
 from mlops_cli.metrics.base import Label, text_of
 from mlops_cli.metrics.grouped import Groups
 from mlops_cli.metrics.intervals import Floats, Ints
@@ -194,7 +194,7 @@ def _check_column(schema: pl.Schema, column: str, what: str, name: str) -> None:
     """Refuse a column that is not there."""
     if column not in schema:
         near = get_close_matches(column, schema.names(), 1)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(schema.names()[:12])}"
+        hint = f"did you mean {near[0]}?" if near else f"it has {listed(schema.names())}"
         raise UnknownColumn(f"{name}: no column {column!r}{what}", hint)
 
 

@@ -64,7 +64,7 @@ class Leaks(msgspec.Struct):
     group_overlap: int | None = None  # groups that are in more than one part
     time_overlap: int | None = None  # rows of an earlier part that are not before the next one begins
     rekeyed: Rekeyed | UnsetType = UNSET  # with --key
-    copies: Copies | UnsetType = UNSET  # where the whole row decides
+    copies: Copies | UnsetType = UNSET  # where the whole row decides, if there are any
 
     def lines(self) -> list[str]:
         """What was found, for people."""
@@ -109,7 +109,7 @@ def find(
         None if group is None else _groups(frames, group),
         None if time is None else _times(frames, time, within),
         _rekeyed(hashes, key) if rest else UNSET,
-        Copies(*_repeated(hashes[0], "hash")[:2]) if copies else UNSET,
+        _copied(hashes[0]) if copies else UNSET,
     )
 
 
@@ -153,6 +153,12 @@ def _rekeyed(hashes: Sequence[pl.LazyFrame], key: Sequence[str]) -> Rekeyed:
     occur = rows / max(1, different)
     alike = occur >= COARSE or squares >= UNEVEN * occur * rows
     return Rekeyed(sorted(key), found, of, round(occur, 2), found >= max(1, MANY * of) and not alike)
+
+
+def _copied(hashes: pl.LazyFrame) -> Copies | UnsetType:
+    """The copies within a part, if there are any."""
+    rows, different, _ = _repeated(hashes, "hash")
+    return Copies(rows, different) if different < rows else UNSET
 
 
 def _repeated(hashes: pl.LazyFrame, column: str) -> tuple[int, int, int]:

@@ -75,9 +75,9 @@ def test_copies_that_stay_together_are_told_with_what_to_do(cli: Cli) -> None:
     assert f"{told['rows'] - told['different']} of {told['rows']} rows of train are copies of others" in done.err
     assert "--key COLUMN" in done.err
     table().write_parquet("t.parquet")
-    for flags, copies in (((), {"rows": 695, "different": 695}), (("--key", "id"), None), (("--group", "id"), None)):
+    for flags in ((), ("--key", "id"), ("--group", "id")):
         done = cli("split", "t.parquet", *flags, "--json")
-        assert "are copies of others" not in done.err and certificate(done)["leaks"].get("copies") == copies
+        assert "are copies of others" not in done.err and "copies" not in certificate(done)["leaks"]
 
 
 def done_part(done: Any, part: str) -> Path:
