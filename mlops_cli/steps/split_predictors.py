@@ -90,8 +90,9 @@ def confirmed(train: pl.LazyFrame, target: Strata, names: list[str]) -> list[str
     rows = train.select([exactly(name) for name in (*names, target.column)]).with_columns(third.alias(_ROW)).collect()
     found: dict[str, list[float]] = {name: [] for name in names}
     for part in range(3):
-        sides = [rows.filter(side).drop(_ROW).lazy() for side in (pl.col(_ROW) != part, pl.col(_ROW) == part)]
-        for name, score in find(*sides, target).spared.items():
+        here = pl.col(_ROW) == part
+        rest, tried = (rows.filter(side).drop(_ROW).lazy() for side in (~here, here))
+        for name, score in find(rest, tried, target).spared.items():
             found[name].append(score)
     return [name for name, scores in found.items() if not scores or sum(scores) >= THRESHOLD * len(scores)]
 
