@@ -233,7 +233,7 @@ def _build(
         checkpoint,
         chosen.columns,
         asked.terms,
-        source.cut.apart,
+        train_data.apart(source.cut, given_rows),
     )
     trainer = asked.family.trainer(given, target, metric, options.seed, asked.settings)
     found = None

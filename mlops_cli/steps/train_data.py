@@ -47,11 +47,6 @@ class Cut(msgspec.Struct, frozen=True):
     key: tuple[str, ...] = ()
     embargo: str | None = None
 
-    @property
-    def apart(self) -> bool:
-        """Whether rows belong together or follow each other, so that chance must not divide them."""
-        return bool(self.group or self.time or self.key)
-
 
 @dataclass(frozen=True)
 class Source:
@@ -212,6 +207,20 @@ def _by_time(table: Table, cut: Cut) -> tuple[pl.Expr, pl.Expr]:
     gap = split_time.embargo(axis, cut.embargo)
     late = (axis.value >= start).fill_null(False)
     return ~late & ~(axis.value >= start - gap).fill_null(False), late
+
+
+def apart(cut: Cut, rows: Counted) -> bool:
+    """Whether rows belong together or follow each other, so that chance must not divide them.
+
+    A key that is different in every row names cases, and keeps none together.
+    """
+    keys = [key for key in cut.key if key in rows.train.collect_schema()]
+    if cut.group or cut.time or not keys:
+        return bool(cut.group or cut.time or cut.key)
+    different = (
+        rows.train.select(pl.struct([exactly(key) for key in keys]).n_unique()).collect(engine="streaming").item()
+    )
+    return bool(different < rows.rows)
 
 
 def check(rows: Counted, target: Target, asked: Terms) -> None:

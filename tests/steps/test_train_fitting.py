@@ -205,7 +205,13 @@ def test_few_rows_are_all_learnt_from_and_measured_on_what_was_not(cli, parts, m
 def test_the_rounds_of_rows_that_belong_together_are_not_told_by_chance(cli, parts, monkeypatch):
     asked = []
     monkeypatch.setattr(lightgbm_fit.LightGBM, "_best_rounds", lambda self, *_: asked.append(1) or 7)
-    for flags, times in ((("--group", "group"), 0), (("--time", "when"), 0), (("--key", "group"), 0), ((), 1)):
+    for flags, times in (
+        (("--group", "group"), 0),
+        (("--time", "when"), 0),
+        (("--key", "group"), 0),
+        ((), 1),
+        (("--key", "when"), 2),
+    ):
         parts("amount", *flags)
         assert cli("train", "parts", "--target", "amount", "--force", "-o", "m").code == 0
         assert len(asked) == times
