@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 OK = 0
@@ -155,3 +156,9 @@ def classes() -> list[type[MlopsError]]:
         found.append(cls)
         queue.extend(cls.__subclasses__())
     return found
+
+
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """Some names for a hint: the first `most`, and how many more there are."""
+    there = list(names)
+    return ", ".join(there[:most]) + (f" and {len(there) - most} more" if len(there) > most else "")

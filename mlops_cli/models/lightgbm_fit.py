@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from polars import selectors
 
 from mlops_cli.errors import InputUnusable, Usage
-from mlops_cli.models import lightgbm_metrics, lightgbm_settings, terms
+from mlops_cli.models import lightgbm_folds, lightgbm_metrics, lightgbm_settings, terms
 from mlops_cli.models.base import Fit, Fold, Progress, Report, Settings, Tables
 from mlops_cli.models.lightgbm_prepare import prepare
 from mlops_cli.models.lightgbm_rows import Rows, lightgbm
 from mlops_cli.models.lightgbm_settings import FOLDS, ROUNDS_WITHOUT_VALID, WHOLE_ROWS
+from mlops_cli.models.lightgbm_stopping import Stopping
 from mlops_cli.models.sampled import sampled
 from mlops_cli.models.target import Target
 from mlops_cli.runtime import features, lightgbm_text
@@ -65,7 +66,8 @@ class LightGBM:
         lightgbm_settings.check_labels(options, train.labels)
         self._class_weights = self._of_classes(train.labels)
         self._train = self._dataset(train)
-        self._valid, self._all, self._apart = None, None, tables.apart
+        self._valid, self._apart = None, tables.apart
+        self._all = train if few and tables.valid is None else None
         if tables.valid is not None:
             valid = self._read(tables, tables.valid, valid_rows, few)
             self._valid = self._dataset(valid, reference=self._train)
@@ -79,16 +81,18 @@ class LightGBM:
     def whole(self, fit: Fit, settings: Settings, threads: int, progress: Progress) -> Fit:
         """The same learnt from the valid rows too, where rows are few; else `fit` itself.
 
-        The rounds are those that did best on average over FOLDS parts of all rows, each left out in turn. Where rows
-        belong together or follow each other such parts would know too much of each other: the fit's own are taken.
+        The rounds are those that did best on average over FOLDS parts of all rows, each left out in turn, also where
+        there are no valid rows. Where rows belong together or follow each other such parts would know too much of each
+        other: the fit's own are taken.
         """
         if self._all is None:
             return fit
-        data = self._dataset(self._all)
-        rounds = fit.rounds
         crossed = lightgbm_settings.crossed(self._shape, len(self._all.labels)) and not self._apart
-        if crossed and self._patience(settings):
-            rounds = self._best_rounds(data, settings, threads)
+        crossed = crossed and self._patience(settings) > 0
+        if self._valid is None and not crossed:
+            return fit
+        data = self._dataset(self._all)
+        rounds = self._best_rounds(data, settings, threads) if crossed else fit.rounds
         booster, _ = self._learn(data, None, {**settings, "num_iterations": rounds}, threads, progress)
         return Fit(_fit(booster, None).model, rounds, fit.score)
 
@@ -125,6 +129,15 @@ class LightGBM:
         usual = lightgbm_settings.patience(self._told(settings)["learning_rate"])
         return int(settings.get("early_stopping_round", usual))
 
+    def _stopping(self, settings: Settings) -> Stopping:
+        """What ends a fit; an error of LightGBM's, as `binary_error`, is better when it is lower."""
+        name, higher = self._by.own or self._metric, self._by.higher and not self._by.own.endswith("_error")
+        return Stopping(name, higher, self._patience(settings), self._by.loss)
+
+    def _of(self, told: Any) -> float:
+        """The metric among what LightGBM tells of a round."""
+        return next(float(value) for _, name, value, *_ in told if name == (self._by.own or self._metric))
+
     def _learn(
         self,
         train: Any,
@@ -138,14 +151,14 @@ class LightGBM:
         usual = ROUNDS_WITHOUT_VALID if valid is None else lightgbm_settings.most_rounds(self._shape)
         rounds = settings.get("num_iterations", usual)
         told = self._told(settings) | {
-            "metric": self._by.own or "None",
+            "metric": self._by.told(),
             "num_threads": lightgbm_settings.threads(self._shape, threads),
         }
         callbacks: list[Any] = [lambda env: progress(env.iteration + 1, rounds)]
         if valid is not None and report:
-            callbacks.append(lambda env: report(self._by.value(float(env.evaluation_result_list[0][2])), rounds))
+            callbacks.append(lambda env: report(self._by.value(self._of(env.evaluation_result_list)), rounds))
         if valid is not None and self._patience(settings):
-            callbacks.append(lightgbm.early_stopping(self._patience(settings), first_metric_only=True, verbose=False))
+            callbacks.append(self._stopping(settings))
         with _refusals():
             booster = lightgbm.train(
                 told,
@@ -162,10 +175,13 @@ class LightGBM:
 
     def _best_rounds(self, data: Any, settings: Settings, threads: int) -> int:
         """The rounds with the best mean metric over parts of `data` that are left out in turn."""
-        fold = self._folds(data.get_label())
+        assert self._all is not None
+        values, labels, classes = self._all.values, self._all.labels, self._target.classes is not None
+        assert isinstance(values, np.ndarray)
+        fold = lightgbm_folds.places(values, labels, FOLDS, self._seed, classes=classes)
         parts = [(np.flatnonzero(fold != held), np.flatnonzero(fold == held)) for held in range(FOLDS)]
         told = self._told(settings) | {
-            "metric": self._by.own or "None",
+            "metric": self._by.told(),
             "num_threads": lightgbm_settings.threads(self._shape, threads),
         }
         with _refusals():
@@ -175,19 +191,9 @@ class LightGBM:
                 settings.get("num_iterations", lightgbm_settings.most_rounds(self._shape)),
                 folds=parts,
                 feval=lightgbm_metrics.feval(self._metric, self._by),
-                callbacks=[lightgbm.early_stopping(self._patience(settings), verbose=False)],
+                callbacks=[self._stopping(settings)],
             )
         return len(next(iter(found.values())))
-
-    def _folds(self, labels: Labels) -> NDArray[np.int64]:
-        """The part of each row: of classes every part has about as many rows."""
-        random = np.random.default_rng(self._seed)
-        order = random.permutation(len(labels))
-        if self._target.classes is not None:
-            order = order[np.argsort(labels[order], kind="stable")]
-        fold = np.empty(len(labels), dtype=np.int64)
-        fold[order] = np.arange(len(labels)) % FOLDS
-        return fold
 
     def _dataset(self, of: _Data, reference: Any = None) -> Any:
         """A data set of LightGBM's, binned: fits side by side share it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,19 @@ _TINY = 1e-15
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: LightGBM's own name for it, or how it is measured after each round."""
+    """A metric: LightGBM's own name for it, or how it is measured after each round.
+
+    `loss` is LightGBM's name of the loss beside one that moves in steps, as `lightgbm_stopping` has it.
+    """
 
     higher: bool
     own: str = ""
     measure: Measure | None = None
+    loss: str = ""
+
+    def told(self) -> list[str] | str:
+        """What LightGBM is to compute itself after each round."""
+        return [name for name in (self.own, self.loss) if name] or "None"
 
     def value(self, found: float) -> float:
         """The metric from what LightGBM tells; its `…_error` is what is missing to 1."""
@@ -166,6 +174,8 @@ _MULTICLASS = {
     "accuracy": Metric(True, own="multi_error"),
     **_NAMED,
 }
+_SMOOTH = ("log_loss", "brier")
+"""Of classes; what counts or ranks rows moves in steps."""
 
 USUAL = {
     "regression": "rmse",
@@ -184,7 +194,9 @@ USUAL = {
 def offered(task: Task, objective: str | None = None, alpha: float | None = None) -> dict[str, Metric]:
     """The metrics of a task, the one to stop by first; a regression's follows the loss that it learns."""
     if task != "regression":
-        return dict(_BINARY if task == "binary" else _MULTICLASS)
+        offered = _BINARY if task == "binary" else _MULTICLASS
+        loss = offered["log_loss"].own
+        return {name: of if name in _SMOOTH else replace(of, loss=loss) for name, of in offered.items()}
     found = {
         "rmse": Metric(False, own="rmse"),
         "mae": Metric(False, own="l1"),

@@ -132,7 +132,7 @@ def patience(learning_rate: float) -> int:
 def crossed(shape: Shape, rows: int) -> bool:
     """Whether the rounds of a model of so many rows are told by parts of them that are left out in turn."""
     trees = shape.classes if shape.classes > 2 else 1
-    return FOLDS * 4 <= rows <= CROSSED_ROWS and rows * shape.columns * trees <= CROSSED_WORK
+    return FOLDS * 2 <= rows <= CROSSED_ROWS and rows * shape.columns * trees <= CROSSED_WORK
 
 
 def threads(shape: Shape, there: int) -> int:

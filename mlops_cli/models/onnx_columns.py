@@ -8,7 +8,7 @@ from typing import Literal
 import polars as pl
 from polars import selectors
 
-from mlops_cli.errors import InputUnusable, SchemaMismatch, UnknownColumn, Usage
+from mlops_cli.errors import InputUnusable, SchemaMismatch, UnknownColumn, Usage, listed
 from mlops_cli.models.base import Settings
 from mlops_cli.models.kinds import type_of
 from mlops_cli.runtime.images import Preparation
@@ -52,7 +52,7 @@ def inputs(
     named: list[str] | None = settings.get("columns")
     for name in named or ():
         if name not in schema or name == target:
-            raise UnknownColumn(f"--set columns: no column {name!r}", f"the table has {', '.join(schema.names()[:20])}")
+            raise UnknownColumn(f"--set columns: no column {name!r}", f"the table has {listed(schema.names(), 20)}")
     if len(values) == 1 and len(values[0].shape) == 2 and values[0].name not in schema:
         found = named or [name for name in schema.names() if name != target]
         _check_width(values[0], found)
@@ -70,7 +70,7 @@ def _check_width(value: Value, columns: list[str]) -> None:
     """InputUnusable when an input is made for another number of columns."""
     width = value.shape[1]
     if isinstance(width, int) and width != len(columns):
-        text = f"the model takes {width} columns, there are {len(columns)}: {', '.join(columns[:20])}"
+        text = f"the model takes {width} columns, there are {len(columns)}: {listed(columns, 20)}"
         raise InputUnusable(text, "say which, in the model's order: --set columns=a,b,c")
 
 

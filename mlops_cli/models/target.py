@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from polars import selectors
 
-from mlops_cli.errors import EmptyInput, InputUnusable, UnknownColumn, Usage
+from mlops_cli.errors import EmptyInput, InputUnusable, UnknownColumn, Usage, listed
 from mlops_cli.metrics.base import text_of
 from mlops_cli.runtime.signature import Label, Task
 
@@ -65,7 +65,7 @@ def infer(frame: pl.LazyFrame, name: str, task: Task | None = None, positive: st
     schema = frame.collect_schema()
     if name not in schema:
         near = get_close_matches(name, schema.names(), 1)
-        hint = f"did you mean {near[0]}?" if near else f"the table has {', '.join(schema.names()[:20])}"
+        hint = f"did you mean {near[0]}?" if near else f"the table has {listed(schema.names(), 20)}"
         raise UnknownColumn(f"no column {name!r} to predict", hint)
     dtype = schema[name]
     frame = frame.select(selectors.by_name(name).alias("value"))

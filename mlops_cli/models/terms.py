@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mlops_cli.errors import InputUnusable, UnknownColumn, Usage
+from mlops_cli.errors import InputUnusable, UnknownColumn, Usage, listed
 from mlops_cli.metrics.base import text_of
 from mlops_cli.models.target import Target
 
@@ -86,7 +86,7 @@ def check(terms: Terms, target: Target, schema: Mapping[str, pl.DataType]) -> No
     for flag, name in [("--weight", terms.weight), *(("--monotone", name) for name in terms.monotone)]:
         if name is not None and name not in schema:
             near = get_close_matches(name, schema, 1)
-            hint = f"did you mean {near[0]}?" if near else f"the table has {', '.join(list(schema)[:20])}"
+            hint = f"did you mean {near[0]}?" if near else f"the table has {listed(schema, 20)}"
             raise UnknownColumn(f"no column {name!r} for {flag}", hint)
         if name == target.name:
             raise Usage(f"{flag} {name}: that is the target")
@@ -125,7 +125,7 @@ def of_classes(terms: Terms, target: Target, codes: NDArray[np.int64] | None) ->
     for name, weight in terms.classes.items():
         if name not in names:
             near = get_close_matches(name, names, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(names[:20])}"
+            hint = f"did you mean {near[0]}?" if near else f"it has {listed(names, 20)}"
             raise Usage(f"--class-weight {name!r} is no class of {target.name}", hint)
         weights[names.index(name)] = weight
     return weights

@@ -115,7 +115,8 @@ class Table:
                 self.find_fault()
                 raise Corrupt(f"{file.name}: {str(error).splitlines()[0]}") from None
             for name in names:
-                words[name] |= frozenset(NULLS) & frozenset(raw[name].unique())
+                values = raw[name].alias("value")  # of a series that is called ^…$ polars finds none
+                words[name] |= frozenset(NULLS) & frozenset(values.unique())
             part = raw.select(pl.when(~_is_any(exactly(name), NULLS)).then(exactly(name)) for name in names)
             found = csv_types.read(part.select(csv_types.count(names)).row(0, named=True))
             facts = {name: facts[name] + found[name] for name in names}

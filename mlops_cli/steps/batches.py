@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
-from mlops_cli.errors import InputUnusable, SchemaMismatch
+from mlops_cli.errors import InputUnusable, SchemaMismatch, listed
 from mlops_cli.models.kinds import type_of
 from mlops_cli.runtime import rows
 from mlops_cli.runtime.columns import Batch, Column
@@ -41,7 +41,9 @@ def check(signature: Signature, schema: pl.Schema, name: str) -> list[str]:
     """
     missing = [column.name for column in signature.columns if column.name not in schema]
     if missing:
-        raise SchemaMismatch(f"{name} lacks {_listed(missing)}, which the model takes", _near(missing, schema))
+        raise SchemaMismatch(
+            f"{name} lacks {_listed(missing)}, which the model takes", _near(missing, schema, signature)
+        )
     for column in signature.columns:
         dtype = schema[column.name]
         if dtype != pl.Null and type_of(dtype) not in (*_TAKEN[column.type], "string"):
@@ -165,13 +167,14 @@ def _mismatch(column: InputColumn, dtype: pl.DataType, name: str) -> SchemaMisma
     )
 
 
-def _listed(names: list[str], most: int = 8) -> str:
+def _listed(names: list[str]) -> str:
     """A few names in words."""
-    shown = ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-    return f"column {shown}" if len(names) == 1 else f"columns {shown}"
+    return f"{'column' if len(names) == 1 else 'columns'} {listed(names, 8)}"
 
 
-def _near(missing: list[str], schema: pl.Schema) -> str:
-    """What may have been meant."""
+def _near(missing: list[str], schema: pl.Schema, signature: Signature) -> str:
+    """What may have been meant; another table, where it has none of the columns."""
+    if len(missing) == len(signature.columns) and len(missing) > 1:
+        return f"it has none of the model's {len(missing)} columns, but {listed(schema, 8)}: is it the right table?"
     near = get_close_matches(missing[0], schema.names(), 1)
     return f"is {near[0]} what the model calls {missing[0]}?" if near else f"the table has {_listed(schema.names())}"

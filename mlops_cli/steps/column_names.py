@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from mlops_cli.errors import UnknownColumn
+from mlops_cli.errors import UnknownColumn, listed
 
 
 def unknown(flag: str, name: str, there: Iterable[str]) -> UnknownColumn:
@@ -17,4 +17,4 @@ def near(name: str, there: Iterable[str]) -> str:
     """The column that may have been meant, or those that there are."""
     names = list(there)
     found = difflib.get_close_matches(name, names, 1)
-    return f"did you mean {found[0]}?" if found else "there are: " + ", ".join(names[:30])
+    return f"did you mean {found[0]}?" if found else f"there are: {listed(names, 30)}"

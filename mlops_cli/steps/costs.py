@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from mlops_cli.errors import InputUnusable, Missing
+from mlops_cli.errors import InputUnusable, Missing, listed
 from mlops_cli.metrics.base import text_of
 from mlops_cli.runtime.costs import Costs
 from mlops_cli.runtime.signature import Label, Signature
@@ -119,4 +119,4 @@ def _number(path: str, key: str, given: Any) -> float:
 
 def _near(name: str, known: Sequence[str]) -> str:
     near = get_close_matches(name, known, 1)
-    return f"did you mean {near[0]}?" if near else f"there is: {', '.join(known[:12])}"
+    return f"did you mean {near[0]}?" if near else f"there is: {listed(known)}"

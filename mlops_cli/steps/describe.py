@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
-from mlops_cli.errors import EmptyInput, UnknownColumn, Usage
+from mlops_cli.errors import EmptyInput, UnknownColumn, Usage, listed
 from mlops_cli.reports import charts
 from mlops_cli.steps import describe_page, describe_suspects, describe_table, describe_target, report, tables
 from mlops_cli.steps.context import Context
@@ -28,7 +28,7 @@ def run(ctx: Context, given: Given, path: str, target: str | None) -> None:
         schema = table.frame.collect_schema()
         if target is not None and target not in schema:
             near = get_close_matches(target, schema.names(), 1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(schema.names()[:12])}"
+            hint = f"did you mean {near[0]}?" if near else f"it has {listed(schema.names())}"
             raise UnknownColumn(f"--target {target}: {table.name} has no such column", hint)
         ctx.progress("profile", 0, None)
         found = describe_table.describe(table.frame, table.name)

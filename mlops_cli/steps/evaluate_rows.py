@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mlops_cli.errors import EmptyInput, InputUnusable, SchemaMismatch, UnknownColumn
+from mlops_cli.errors import EmptyInput, InputUnusable, SchemaMismatch, UnknownColumn, listed
 from mlops_cli.metrics.base import Label, text_of
 from mlops_cli.metrics.grouped import Groups
 from mlops_cli.metrics.intervals import Floats, Ints
@@ -194,7 +194,7 @@ def _check_column(schema: pl.Schema, column: str, what: str, name: str) -> None:
     """Refuse a column that is not there."""
     if column not in schema:
         near = get_close_matches(column, schema.names(), 1)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(schema.names()[:12])}"
+        hint = f"did you mean {near[0]}?" if near else f"it has {listed(schema.names())}"
         raise UnknownColumn(f"{name}: no column {column!r}{what}", hint)
 
 
@@ -215,6 +215,7 @@ def _truth(actual: pl.Series, signature: Signature, name: str) -> tuple[NDArray[
         if infinite:
             raise InputUnusable(f"{what} is infinite in {infinite:,} rows")
         return values, []
+    actual = actual.alias("actual")  # polars fails on a series that is called ^…$
     plain = actual.cast(pl.String) if actual.dtype in (pl.Categorical, pl.Enum) else actual
     there: list[Label] = plain.unique().sort().to_list()
     strange = [value for value in there if value not in signature.classes]
@@ -240,6 +241,7 @@ def levelled(series: pl.Series) -> tuple[pl.Series, list[str]]:
 
     Its values, or four parts of about equally many rows where numbers or times are many.
     """
+    series = series.alias("value")  # polars fails on a series that is called ^…$
     if (series.dtype.is_numeric() or series.dtype.is_temporal()) and series.n_unique() > _LEVELS:
         texts = _quarters(series)
     else:

@@ -118,13 +118,14 @@ def losses(answers: Answers) -> tuple[str, Floats]:
 
 def code(series: pl.Series, least: int) -> Coded:
     """A column as levels of at least `least` rows: values, quarters where numbers or times are many, and `(null)`."""
+    name, series = series.name, series.alias("value")  # polars fails on a series that is called ^…$
     if series.dtype.is_nested() or series.dtype == pl.Binary:
-        return Coded(series.name, np.zeros(len(series), np.uint8), [])
+        return Coded(name, np.zeros(len(series), np.uint8), [])
     if (series.dtype.is_numeric() or series.dtype.is_temporal()) and series.n_unique() > _VALUES:
         codes, levels = _quarters(series)
     else:
         counts = series.value_counts(name="rows").drop_nulls().filter(pl.col("rows") >= least)
-        kept = counts.sort("rows", series.name, descending=[True, False]).head(_LEVELS)[series.name]
+        kept = counts.sort("rows", "value", descending=[True, False]).head(_LEVELS)["value"]
         levels = kept.cast(pl.String, strict=False).to_list()
         codes = series.replace_strict(kept, range(len(kept)), default=None, return_dtype=pl.UInt8)
         codes = codes.fill_null(len(levels) + 1)
@@ -134,7 +135,7 @@ def code(series: pl.Series, least: int) -> Coded:
     levels = [*levels, "(null)"]
     found = codes.to_numpy().astype(np.uint8)
     found[missing.to_numpy()] = len(levels) - 1
-    return Coded(series.name, found, levels)
+    return Coded(name, found, levels)
 
 
 def _quarters(series: pl.Series) -> tuple[pl.Series, list[str]]:

@@ -12,7 +12,7 @@ import polars as pl
 from polars import selectors
 from polars.io.plugins import register_io_source
 
-from mlops_cli.errors import InputUnusable, UnknownColumn, Usage
+from mlops_cli.errors import InputUnusable, UnknownColumn, Usage, listed
 from mlops_cli.runtime import predictors, rules
 from mlops_cli.runtime.columns import Column
 from mlops_cli.runtime.predictors import Prediction, Predictor
@@ -125,8 +125,7 @@ def _work(ctx: Context, found: Resolved, table: Table, options: Options) -> _Wor
     ignored = [name for name in ignored if name not in keep]
     notes = []
     if ignored and batches.image_column(signature) is None:  # a table of images always has more
-        more = f" and {len(ignored) - 8} more" if len(ignored) > 8 else ""
-        notes.append(f"columns that the model does not take are ignored: {', '.join(ignored[:8])}{more}")
+        notes.append(f"columns that the model does not take are ignored: {listed(ignored, 8)}")
     counts = _Counts()
     if not table.once and (table.inputs[0].kind != "file" or table.name.endswith(".parquet")):
         with tables.reading(table.name):  # of Parquet a matter of the footer
@@ -222,7 +221,7 @@ def _kept(keep: Sequence[str], schema: pl.Schema, name: str) -> list[str]:
     for column in wanted:
         if column not in schema:
             near = get_close_matches(column, schema.names(), 1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(schema.names()[:12])}"
+            hint = f"did you mean {near[0]}?" if near else f"it has {listed(schema.names())}"
             raise UnknownColumn(f"{name}: no column {column!r} to keep", hint)
         if column in _ANSWER:
             raise Usage(f"--keep {column}: the answer is called that", "keep other columns")

@@ -32,7 +32,8 @@ def series(found: Explanation, frame: pl.DataFrame) -> pl.Series:
     for place, name in enumerate(names):
         here = row[order[ends[place] : ends[place + 1]]]
         if len(here):
-            texts.append(_values(frame[name].gather(pl.Series(here)), name))
+            values = frame[name].alias("value")  # polars fails on a series that is called ^…$
+            texts.append(_values(values.gather(pl.Series(here)), name))
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
     said = pl.concat(texts).gather(pl.Series(back))

@@ -14,7 +14,7 @@ from mlops_cli.errors import InputUnusable, Usage
 from mlops_cli.models.base import Fold
 from mlops_cli.models.target import Target
 from mlops_cli.sources.names import exactly
-from mlops_cli.steps import split_folds, split_hash, split_images, split_time
+from mlops_cli.steps import split_folds, split_hash, split_images, split_time, train_alike
 from mlops_cli.steps.train_data import Cut
 
 MOST = 100
@@ -93,9 +93,12 @@ def _by_row(train: pl.LazyFrame, target: Target, count: int, cut: Cut, seed: int
     """The same share of each class in each fold; rows that are copies, or of one --key, stay together."""
     schema = train.collect_schema()
     names = [key for key in cut.key if key in schema] or split_images.identity(schema)
-    stratum = target.column if target.classes else pl.lit(0)
-    hashed = train.select(split_hash.hashed(schema, names, seed), stratum.alias("stratum"))
-    return _places(split_folds.by_rank(hashed.select(split_folds.order(), "stratum"), count))
+    if len(names) < len(schema):
+        hashes = train.select(split_hash.hashed(schema, names, seed)).collect(engine="streaming").to_series()
+    else:
+        hashes, _ = train_alike.hashed(train, target.name, seed)
+    rows = pl.DataFrame({"hash": hashes, "stratum": _codes(train, target)}).lazy()
+    return _places(split_folds.by_rank(rows.select(split_folds.order(), "stratum"), count))
 
 
 def _by_group(

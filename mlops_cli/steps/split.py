@@ -110,7 +110,11 @@ def _leaks(written: dict[str, pl.LazyFrame], options: Options, scratch: Path) ->
     """What the parts know of each other."""
     in_groups = options.group if options.time else None
     group = None if in_groups else options.group
-    return split_leaks.find(written, scratch, group=group, time=options.time, within=in_groups, key=options.key)
+    images = split_images.images(written["train"].collect_schema())
+    whole = not (options.time or options.group or options.key or images)
+    return split_leaks.find(
+        written, scratch, group=group, time=options.time, within=in_groups, key=options.key, copies=whole
+    )
 
 
 def _look_at_target(

@@ -103,6 +103,8 @@ def judge(made: Artefact) -> Verdict:
         sizes = ", ".join(f"{fold.valid:,}" for fold in found.folds.folds)
         lines.append(f"{len(found.folds.folds)} folds of train, which measure on {sizes} rows")
     lines += [f"leak: {line}" for line in found.leaking] + found.kindred + found.differing
+    if found.leaks.copies:
+        lines += found.leaks.copies.lines()
     details = {"clean": found.clean, "leaks": found.leaks}
     return Verdict(0 if found.clean else 1, tuple(lines), details)
 

@@ -21,6 +21,8 @@ MANY = 0.1
 """From this share of the rows of the later parts on, copies but for their key are a leak, if rows are not COARSE."""
 COARSE = 3
 """Rows that are there so often on average without their key are alike by nature."""
+UNEVEN = 1.5
+"""So are rows of which a few are there much more often than the others: one loaded twice has each twice."""
 
 
 class Rekeyed(msgspec.Struct):
@@ -38,6 +40,23 @@ class Rekeyed(msgspec.Struct):
         return [f"{self.rows:,} of {self.of:,} {how}"] if self.rows else []
 
 
+class Copies(msgspec.Struct):
+    """Rows of train that are there more than once, where equal rows stay together."""
+
+    rows: int  # all rows of train
+    different: int  # different ones among them
+
+    def lines(self) -> list[str]:
+        """What may be wrong with that, for people."""
+        copies = self.rows - self.different
+        if copies < max(1, MANY * self.rows):
+            return []
+        return [
+            f"{copies:,} of {self.rows:,} rows of train are copies of others, and copies stay in one part: if they are "
+            "different cases that look alike, parts may contradict each other; --key COLUMN that tells them apart"
+        ]
+
+
 class Leaks(msgspec.Struct):
     """Each a number of rows or groups; None where no column was named to look at."""
 
@@ -45,6 +64,7 @@ class Leaks(msgspec.Struct):
     group_overlap: int | None = None  # groups that are in more than one part
     time_overlap: int | None = None  # rows of an earlier part that are not before the next one begins
     rekeyed: Rekeyed | UnsetType = UNSET  # with --key
+    copies: Copies | UnsetType = UNSET  # where the whole row decides, if there are any
 
     def lines(self) -> list[str]:
         """What was found, for people."""
@@ -70,11 +90,13 @@ def find(
     time: str | None = None,
     within: str | None = None,
     key: Sequence[str] = (),
+    copies: bool = False,
 ) -> Leaks:
     """Compare parts, given from the earliest to the latest, in the columns that all of them have.
 
     No value of `group` may be in two parts; times may not overlap, `within` each group of that column when it is given.
-    With a `key` rows are compared without it too, in the same pass. SchemaMismatch when they have no column in common.
+    With a `key` rows are compared without it too, in the same pass; with `copies` those within train are counted.
+    SchemaMismatch when they have no column in common.
     Hashes of rows are kept in `scratch`; memory grows with the number of rows that have a copy, not of all rows.
     """
     names = shared(parts)
@@ -87,6 +109,7 @@ def find(
         None if group is None else _groups(frames, group),
         None if time is None else _times(frames, time, within),
         _rekeyed(hashes, key) if rest else UNSET,
+        _copied(hashes[0]) if copies else UNSET,
     )
 
 
@@ -126,10 +149,27 @@ def _rekeyed(hashes: Sequence[pl.LazyFrame], key: Sequence[str]) -> Rekeyed:
             common = pl.concat(some[:number]).join(late, on="rest", how="semi").unique()
             found += int(late.join(common, on="rest", how="semi").select(pl.len()).collect(engine="streaming").item())
             of += int(late.select(pl.len()).collect(engine="streaming").item())
-    counted = hashes[0].select(pl.len().alias("rows"), pl.col("rest").approx_n_unique().alias("different"))
-    rows, different = counted.collect(engine="streaming").row(0)
+    rows, different, squares = _repeated(hashes[0], "rest")
     occur = rows / max(1, different)
-    return Rekeyed(sorted(key), found, of, round(occur, 2), found >= max(1, MANY * of) and occur < COARSE)
+    alike = occur >= COARSE or squares >= UNEVEN * occur * rows
+    return Rekeyed(sorted(key), found, of, round(occur, 2), found >= max(1, MANY * of) and not alike)
+
+
+def _copied(hashes: pl.LazyFrame) -> Copies | UnsetType:
+    """The copies within a part, if there are any."""
+    rows, different, _ = _repeated(hashes, "hash")
+    return Copies(rows, different) if different < rows else UNSET
+
+
+def _repeated(hashes: pl.LazyFrame, column: str) -> tuple[int, int, int]:
+    """The rows, the different ones among them, and the sum over these of how often each is there, squared."""
+    times = pl.col("times")
+    total = [0, 0, 0]
+    for (some,) in _shares([hashes], column):
+        counted = some.group_by(column).agg(pl.len().cast(pl.Int64).alias("times"))
+        found = counted.select(times.sum(), pl.len().alias("different"), (times**2).sum().alias("squares"))
+        total = [old + new for old, new in zip(total, found.collect(engine="streaming").row(0), strict=True)]
+    return total[0], total[1], total[2]
 
 
 def _copies(

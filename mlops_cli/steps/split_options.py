@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import polars as pl
 
-from mlops_cli.errors import UnknownColumn, Usage
+from mlops_cli.errors import UnknownColumn, Usage, listed
 
 _UNITS = {
     "us": 1,
@@ -122,5 +122,5 @@ def known(names: Iterable[str], schema: Mapping[str, pl.DataType], table: str) -
     for name in names:
         if name not in schema:
             close = difflib.get_close_matches(name, schema, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(list(schema)[:12])}"
+            hint = f"did you mean {close[0]}?" if close else f"it has {listed(schema)}"
             raise UnknownColumn(f"{table} has no column {name!r}", hint)

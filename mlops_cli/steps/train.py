@@ -114,11 +114,12 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     """
     _check(options)
     source = train_data.find(ctx, given)
-    asked = _read(options, options.family or train_data.usual_family(source))
+    names = tables.schema_of(source.train.frame, source.train.name).names()
+    asked = _read(options, options.family or train_data.usual_family(source), names)
     key = None if source.key is None else [source.key, asked.written, asked.settings.get("digest"), options.seed]
 
     def build(payload: Path, rejects: Path) -> Contents:
-        with train_data.opened(source, options.seed) as parts, tables.reading(source.train.name):
+        with train_data.opened(source, options.seed, options.target) as parts, tables.reading(source.train.name):
             made = _build(ctx, source, parts, asked, options, payload, checkpoint)
         if checkpoint:
             shutil.rmtree(checkpoint, ignore_errors=True)
@@ -154,8 +155,8 @@ def _check(options: Options) -> None:
     search_folds.check(tuning.folds)
 
 
-def _read(options: Options, named: str) -> _Asked:
-    """The options checked before any row is read, for the family that is named."""
+def _read(options: Options, named: str, names: Sequence[str]) -> _Asked:
+    """The options checked before any row is read, for the family that is named and columns of such `names`."""
     tuning = options.tuning
     family: Family = extensions.load("models", named)
     fixed, space = _assignments(options.set), search_space.parse(tuning.space)
@@ -181,8 +182,8 @@ def _read(options: Options, named: str) -> _Asked:
         "cv": tuning.folds,
         "trials": tuning.trials,
         "metric": tuning.metric,
-        "exclude": sorted(options.learning.exclude),
-        "include": sorted(options.learning.include),
+        "exclude": sorted(train_columns.named("--exclude", options.learning.exclude, names)),
+        "include": sorted(train_columns.named("--include", options.learning.include, names)),
         **counting.written(),
     }
     deciding = train_decide.read(options.deciding)
@@ -232,7 +233,7 @@ def _build(
         checkpoint,
         chosen.columns,
         asked.terms,
-        source.cut.apart,
+        train_data.apart(source.cut, given_rows),
     )
     trainer = asked.family.trainer(given, target, metric, options.seed, asked.settings)
     found = None

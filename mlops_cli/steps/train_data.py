@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,8 +25,12 @@ from mlops_cli.store.manifest import Input
 HELD_OUT = 0.15
 """The share of the rows that becomes the valid part, where nobody has cut one."""
 
+FEWEST = 10
+"""Of fewer rows none are held out: one or two would say nothing."""
+
 _CERTIFICATE = "certificate.json"
 _HELD = "\0held"
+_LIMIT = int(HELD_OUT * 2**64)  # of all hashes
 
 
 class _Certificate(msgspec.Struct):
@@ -42,11 +46,6 @@ class Cut(msgspec.Struct, frozen=True):
     time: str | None = None
     key: tuple[str, ...] = ()
     embargo: str | None = None
-
-    @property
-    def apart(self) -> bool:
-        """Whether rows belong together or follow each other, so that chance must not divide them."""
-        return bool(self.group or self.time or self.key)
 
 
 @dataclass(frozen=True)
@@ -137,45 +136,49 @@ def usual_family(source: Source) -> str:
 
 
 @contextlib.contextmanager
-def opened(source: Source, seed: int) -> Iterator[Parts]:
+def opened(source: Source, seed: int, target: str) -> Iterator[Parts]:
     """The parts of a source; what is not Parquet is spooled to it, since it is read many times."""
     if source.valid is not None:
         yield Parts(source.train.frame, source.valid.frame)
         return
     if not source.whole:
-        yield _held_out(source.train, source.cut, seed)
+        yield _held_out(source.train, source.cut, seed, target)
         return
     parquet = source.train.name.endswith(".parquet") or source.train.inputs[0].kind in ("dataset", "predictions")
     with tables.replayable(replace(source.train, once=source.train.once or not parquet)) as table:
-        yield _divided(table, seed)
+        yield _divided(table, seed, target, f"{HELD_OUT:.0%} of the rows", "; mlops split gives a test part too")
 
 
-def _divided(table: Table, seed: int) -> Parts:
-    """A table as train and valid rows, by a stable hash of the whole row: equal rows stay together.
+def _divided(table: Table, seed: int, target: str, share: str, hint: str = "") -> Parts:
+    """A table as train and valid rows, by a stable hash of the whole row: copies stay together.
 
     The hash is worked out once and kept, a bit a row: it needs all columns, which later readings do not.
     """
-    mask = table.frame.select(_by_chance(table, (), seed).alias(_HELD)).collect(engine="streaming")
-    both, chosen = pl.concat([table.frame, mask.lazy()], how="horizontal"), pl.col(_HELD)
+    from mlops_cli.steps import train_alike
+
+    hashes, alike = train_alike.hashed(table.frame, target, seed)
+    mask = (hashes < _LIMIT).alias(_HELD)
+    if len(mask) < FEWEST or mask.all() or not mask.any():
+        note = f"no rows are held out to stop by: {len(mask):,} rows are too few, or too much alike"
+        return Parts(table.frame, None, note, table.frame)
+    both, chosen = pl.concat([table.frame, mask.to_frame().lazy()], how="horizontal"), pl.col(_HELD)
     train, valid = (both.filter(one).drop(_HELD) for one in (~chosen, chosen))
-    note = f"{HELD_OUT:.0%} of the rows are held out to stop by; mlops split gives a test part too"
-    return Parts(train, valid, note, table.frame)
+    cases = "; rows that are alike are taken for different cases, not for copies" if alike else ""
+    return Parts(train, valid, f"{share} are held out to stop by{cases}{hint}", table.frame)
 
 
-def _by_chance(table: Table, names: Sequence[str], seed: int) -> pl.Expr:
-    """Which rows are held out, by a stable hash of the columns `names`, else of the whole row: equals stay together."""
-    from mlops_cli.steps import split_hash
-
-    schema = tables.schema_of(table.frame, table.name)
-    return split_hash.hashed(schema, names or schema.names(), seed) < int(HELD_OUT * split_hash.ALL)
-
-
-def _held_out(table: Table, cut: Cut, seed: int) -> Parts:
+def _held_out(table: Table, cut: Cut, seed: int, target: str) -> Parts:
     """The train part of a split without a valid part: some of it is held out the way the split was cut."""
     note = "the split has no valid part"
+    about = f"{note}: about {HELD_OUT:.0%} of train"
+    names = (cut.group,) if cut.group else cut.key
+    if cut.time is None and not names:
+        return _divided(table, seed, target, about)
     if cut.time is None:
-        names = (cut.group,) if cut.group else cut.key
-        chosen, how = _by_chance(table, names, seed), f" by {', '.join(names)}" if names else ""
+        from mlops_cli.steps import split_hash
+
+        schema = tables.schema_of(table.frame, table.name)
+        chosen, how = split_hash.hashed(schema, names, seed) < _LIMIT, f" by {', '.join(names)}"
         rest = ~chosen
     else:
         try:
@@ -183,7 +186,7 @@ def _held_out(table: Table, cut: Cut, seed: int) -> Parts:
         except InputUnusable as error:
             return Parts(table.frame, None, f"{note}, and nothing is held out to stop by: {error.message}")
         how = f", the last by {cut.time}"
-    note += f": about {HELD_OUT:.0%} of train are held out to stop by{how}"
+    note = f"{about} are held out to stop by{how}"
     return Parts(table.frame.filter(rest), table.frame.filter(chosen), note, table.frame)
 
 
@@ -204,6 +207,20 @@ def _by_time(table: Table, cut: Cut) -> tuple[pl.Expr, pl.Expr]:
     gap = split_time.embargo(axis, cut.embargo)
     late = (axis.value >= start).fill_null(False)
     return ~late & ~(axis.value >= start - gap).fill_null(False), late
+
+
+def apart(cut: Cut, rows: Counted) -> bool:
+    """Whether rows belong together or follow each other, so that chance must not divide them.
+
+    A key that is different in every row names cases, and keeps none together.
+    """
+    keys = [key for key in cut.key if key in rows.train.collect_schema()]
+    if cut.group or cut.time or not keys:
+        return bool(cut.group or cut.time or cut.key)
+    different = (
+        rows.train.select(pl.struct([exactly(key) for key in keys]).n_unique()).collect(engine="streaming").item()
+    )
+    return bool(different < rows.rows)
 
 
 def check(rows: Counted, target: Target, asked: Terms) -> None:

@@ -24,6 +24,8 @@ SAMPLE = 30_000
 """Rows of each part that are looked at, about: training should take no longer for it."""
 WIDE = 6_000_000
 """Values of each part that are looked at, of a table with very many columns."""
+FEW = 2_000
+"""With fewer valid rows, what tells the target on them is tried on train too before it is left out."""
 BINS = 10  # of a target of quantities, as in the certificate of a split
 
 
@@ -76,6 +78,8 @@ def find(rows: Counted, target: Target, names: Sequence[str], source: Source, in
     valid = _sampled(rows.valid.select(columns), rows.valid_rows, most)
     strata = split_target.strata(train, target.name, BINS, source.train.name)
     predictors = split_predictors.find(train, valid, strata, "valid")
+    if predictors.leaking and rows.valid_rows < FEW:
+        predictors.leaking = split_predictors.confirmed(train, strata, predictors.leaking)
     found.predictors = predictors
     gone = {name: predictors.spared[name] for name in predictors.leaking if name not in include}
     if not gone:

@@ -56,6 +56,7 @@ def cut(log: Log, column: str) -> tuple[Log, Cut]:
 
 def add(log: Log, column: str, levels: pl.Series) -> tuple[Log, Cut]:
     """The log with `levels`, in the order of its rows, as a cut by `column`."""
+    levels = levels.alias("value")  # polars fails on a series that is called ^…$
     counts = levels.drop_nulls().value_counts(name="rows").sort(["rows", levels.name], descending=[True, False])
     extra = pl.LazyFrame({LEVEL + column: levels.cast(pl.String)})
     frame = pl.concat([log.frame, extra], how="horizontal")

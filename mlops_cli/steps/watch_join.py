@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 import polars as pl
 
-from mlops_cli.errors import InputUnusable, UnknownColumn
+from mlops_cli.errors import InputUnusable, UnknownColumn, listed
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import tables
 from mlops_cli.steps.tables import Table
@@ -103,7 +103,7 @@ def join(log: Log, actuals: Table, signature: Signature, key: str | None, keep: 
 def _demand(schema: pl.Schema, name: str, what: str, hint: str) -> None:
     """Refuse actuals without a column that is needed."""
     if name not in schema:
-        raise UnknownColumn(f"the actuals have no column {name!r} for {what}: they have {_some(schema.names())}", hint)
+        raise UnknownColumn(f"the actuals have no column {name!r} for {what}: they have {listed(schema.names())}", hint)
 
 
 def _requests(log: Log, schema: pl.Schema) -> tuple[pl.Expr, pl.Expr, str]:
@@ -139,8 +139,3 @@ def _label(values: pl.Expr, kind: pl.DataType, signature: Signature) -> pl.Expr:
     if kind == pl.Boolean:
         return label.replace({word: digit for digit, word in _BOOLEANS.items()})
     return label
-
-
-def _some(names: list[str]) -> str:
-    """Names for a message."""
-    return ", ".join(names[:12]) + (" …" if len(names) > 12 else "")

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from mlops_cli.errors import InputUnusable, SchemaMismatch, UnknownColumn
+from mlops_cli.errors import InputUnusable, SchemaMismatch, UnknownColumn, listed
 from mlops_cli.steps import tables
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given
@@ -195,9 +195,7 @@ def _sound(data: bytes) -> tuple[bytes, int]:
 def _named(frame: pl.DataFrame, given: str | None, usual: Sequence[str], ref: str, flag: str) -> str | None:
     """The column that was named, else the first of the usual names."""
     if given is not None and given not in frame.columns:
-        raise UnknownColumn(
-            f"{ref}: no column {given!r}, which {flag} names", f"it has {', '.join(frame.columns[:12])}"
-        )
+        raise UnknownColumn(f"{ref}: no column {given!r}, which {flag} names", f"it has {listed(frame.columns)}")
     lower = {name.lower(): name for name in reversed(frame.columns)}
     return given or next((lower[name] for name in usual if name in lower), None)
 

@@ -89,7 +89,7 @@ def _quantities(
     """What some readings say."""
     found = []
     for column, name in of.names.items():
-        values = frame[column].drop_nulls()
+        values = frame[column].alias("value").drop_nulls()  # of a series that is called ^…$ polars finds none
         n = len(values)
         if n:
             exact = {"last": values[-1], "min": values.min(), "max": values.max(), "mean": values.mean()}

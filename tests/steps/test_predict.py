@@ -145,6 +145,17 @@ def test_other_columns_than_the_models(cli, model, change, says):
     assert not Path("predicted").exists()
 
 
+def test_hints_name_some_columns_and_say_how_many_more_there_are(cli, model):
+    model()
+    pl.DataFrame({f"other{number}": [1] for number in range(30)}).write_parquet("t.parquet")
+    ended = cli("predict", "model", "t.parquet")
+    hint = "other0, other1, other2, other3, other4, other5, other6, other7 and 22 more: is it the right table?"
+    assert ended.code == 4 and "hint: it has none of the model's" in ended.err and hint in ended.err, ended.err
+    for command in (("train", "t.parquet", "--target", "y"), ("split", "t.parquet", "--group", "y")):
+        ended = cli(*command)
+        assert ended.code == 4 and ended.err.rstrip().endswith(" more"), ended.err
+
+
 def test_types_that_mean_the_same(cli, model):
     fresh = model()
     cli("predict", "model", "t.parquet", "-o", "predicted").ref  # noqa: B018

@@ -57,6 +57,33 @@ def test_few_of_them_and_rows_that_are_alike_by_nature_are_told(cli: Cli) -> Non
         assert told["rows"] > 0 and "are in an earlier one under another id" in done.err and "leak:" not in done.err
 
 
+def test_rows_of_which_a_few_are_very_common_are_alike_by_nature(cli: Cli) -> None:
+    """Cases of few columns: most are there once, some very often; loaded twice, each is there twice."""
+    common = pl.DataFrame({"x": np.repeat([0.0, 1.0], 150), "kind": "a"}).with_columns(id=pl.int_range(300) + ROWS)
+    pl.concat([table(), common.select("id", "x", "kind")]).write_parquet("t.parquet")
+    done = cli("split", "t.parquet", "--key", "id", "--json")
+    told = certificate(done)["leaks"]["rekeyed"]
+    assert (done.code, told["leak"]) == (0, False) and told["rows"] > 0.2 * told["of"] and told["occur"] < 3
+
+
+def test_copies_that_stay_together_are_told_with_what_to_do(cli: Cli) -> None:
+    cases = table().drop("x", "id").with_columns(age=pl.int_range(ROWS) % 40)
+    cases.write_parquet("cases.parquet")
+    done = cli("split", "cases.parquet", "--json")
+    told = certificate(done)["leaks"]["copies"]
+    assert (done.code, told["different"]) == (0, pl.read_parquet(done_part(done, "train")).n_unique())
+    assert f"{told['rows'] - told['different']} of {told['rows']} rows of train are copies of others" in done.err
+    assert "--key COLUMN" in done.err
+    table().write_parquet("t.parquet")
+    for flags in ((), ("--key", "id"), ("--group", "id")):
+        done = cli("split", "t.parquet", *flags, "--json")
+        assert "are copies of others" not in done.err and "copies" not in certificate(done)["leaks"]
+
+
+def done_part(done: Any, part: str) -> Path:
+    return Path(json.loads(done.out)["ref"], part, "part-00000.parquet")
+
+
 def test_without_copies_and_without_a_key_nothing_is_told(cli: Cli) -> None:
     table().write_parquet("t.parquet")
     keyed = cli("split", "t.parquet", "--key", "id", "--json")
@@ -83,3 +110,5 @@ def test_hashes_are_compared_a_share_at_a_time(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(split_leaks, "AT_ONCE", 97)
     assert split_leaks.find(parts, tmp_path / "b", key=["id"]) == whole
     assert whole.duplicate_rows == 50
+    repeated = {"train": pl.LazyFrame({"x": [1, 1, 1, 2]}), "test": pl.LazyFrame({"x": [3]})}
+    assert split_leaks.find(repeated, tmp_path / "c", copies=True).copies == split_leaks.Copies(4, 2)

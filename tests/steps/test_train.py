@@ -282,6 +282,19 @@ def test_names_that_polars_would_read_as_patterns(cli, work):
     assert pl.read_parquet("predicted/*.parquet").columns == ["^x.*$", "*", "prediction"]
 
 
+def test_names_that_look_like_patterns_from_text_to_reasons(cli):
+    frame = table().select("x", "letter", pl.col("yes").cast(pl.String)).drop_nulls()
+    frame.rename({"x": "^x.*$", "letter": "^l$", "yes": "^y$"}).write_csv("t.csv")
+    for command in (
+        ("train", "t.csv", "--target", "^y$", *FEW, "-o", "model"),
+        ("evaluate", "model", "--data", "t.csv", "--by", "^l$", "--by", "^x.*$"),
+        ("predict", "model", "t.csv", "--explain", "-o", "predicted"),
+    ):
+        ended = cli(*command)
+        assert ended.code == 0, ended.err
+    assert pl.read_parquet("predicted/*.parquet")["reasons"].list.first().str.contains(r"^\^(x\.\*|l)\$=").any()
+
+
 def test_strings_stored_as_categories(cli):
     frame = table().select(
         "x", pl.col("letter").cast(pl.Categorical), pl.col("kind").cast(pl.Enum(["lo", "mid", "hi"]))
@@ -317,6 +330,43 @@ def test_a_small_table_keeps_every_class_to_learn_from(cli):
         assert ended.code == 0, ended.err
         taken += "would take every row of a class" in ended.err
     assert taken
+
+
+def test_cases_that_look_alike_are_on_both_sides_and_copies_are_not(cli):
+    """By a hash of all values those of one target would be learnt from, and those of another one held out."""
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 3, 1500)
+    yes = rng.random(1500) < np.array([0.2, 0.5, 0.8])[kind]
+    cases = pl.DataFrame({"kind": kind, "flag": rng.random(1500) < 0.5, "yes": yes})
+    cases.write_parquet("t.parquet")
+    split_without_valid(Path("bare"), cases)
+    for of in ("t.parquet", "bare"):
+        ended = cli("train", of, "--target", "yes", "--cv", "3", "-o", "model", "--force")
+        assert ended.code == 0 and "alike are taken for different cases" in ended.err, ended.err
+        found = {one.name: one.value for one in load("model", "metrics.json", Measurements).metrics}
+        assert found["roc_auc"] > 0.7 and load("model", "trials.json")["trials"][0]["score"] < 0.62
+    copies = pl.DataFrame({"x": np.tile(rng.normal(size=300), 5), "yes": np.tile(yes[:300], 5)})
+    copies.write_parquet("t.parquet")
+    ended = cli("train", "t.parquet", "--target", "yes", "-o", "copied")
+    assert "alike are taken" not in ended.err
+    assert load("copied", "manifest.json")["params"]["rounds"] < 50, "noise is not learnt by heart"
+    assert load("copied", "metrics.json", Measurements).rows % 5 == 0
+
+
+def test_few_rows_of_which_none_are_held_out_have_their_rounds_told_by_parts(cli):
+    """The hash that holds rows out would take the only row of a class: none are, and noise must not be learnt."""
+    rng = np.random.default_rng(1)
+    noise = rng.choice(["a", "b"], 60).tolist()
+    for seed in range(20):
+        rows = {"x": [9.5 + seed / 100, *rng.normal(size=60).tolist()], "y": ["c", *noise]}
+        pl.DataFrame(rows).write_parquet("t.parquet")
+        ended = cli("train", "t.parquet", "--target", "y", "-o", "model", "--force", "--set", "num_iterations=150")
+        if "no rows are held out" in ended.err:
+            break
+    assert "the model then learnt from all 61 rows" in ended.err, ended.err
+    assert load("model", "manifest.json")["params"]["rounds"] < 60
+    ended = cli("train", "t.parquet", "--target", "y", "-o", "model", "--set", "early_stopping_round=0")
+    assert load("model", "manifest.json")["params"]["rounds"] == 100 and "then learnt" not in ended.err
 
 
 def test_the_column_of_a_split_by_time_has_no_profile(cli):

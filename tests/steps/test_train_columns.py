@@ -47,6 +47,21 @@ def test_exclude_and_include(cli: Cli, frame: pl.DataFrame) -> None:
     assert "cached" not in again.err and "when" in inputs()
 
 
+def test_columns_mean_the_same_however_they_are_written(cli: Cli) -> None:
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({name: rng.normal(size=60) for name in ("a", "b", "c")}).with_columns(
+        y=pl.Series(range(60)) % 2 > 0
+    )
+    frame.write_parquet("t.parquet")
+    ways = (("a,b",), ("a", "b"), ("b , a",), ("b", "a", "b"))
+    done = [cli("train", "t.parquet", *FEW, *(word for one in way for word in ("--exclude", one))) for way in ways]
+    assert [one.code for one in done] == [0] * 4 and inputs() == ["c"]
+    assert ["cached" in one.err for one in done] == [False, True, True, True]
+    frame.with_columns(pl.col("a").alias("a,b")).write_parquet("t.parquet")
+    assert cli("train", "t.parquet", *FEW, "--exclude", "a,b").code == 0 and inputs() == ["a", "b", "c"]
+    assert cli("train", "t.parquet", *FEW, "--exclude", "a", "--exclude", "b").code == 0 and inputs() == ["c", "a,b"]
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "words"),
     [
@@ -117,7 +132,9 @@ def test_text_that_only_looks_like_dates_is_text(cli: Cli, frame: pl.DataFrame) 
 
 def test_three_rows_and_nothing_finite(cli: Cli) -> None:
     pl.DataFrame({"x": [1.0, 2, 3], "c": ["a", "b", "c"], "y": [True, False, True]}).write_parquet("t.parquet")
-    assert cli("train", "t.parquet", *FEW).code == 0 and inputs() == ["x", "c"]
+    done = cli("train", "t.parquet", *FEW)
+    assert done.code == 0 and inputs() == ["x", "c"]
+    assert "no rows are held out to stop by" in done.err and "15%" not in done.err and "valid rows" not in done.err
     pl.DataFrame({"x": [float("inf")] * 3, "z": [None] * 3, "y": [True, False, True]}).write_parquet("t.parquet")
     done = cli("train", "t.parquet", *FEW)
     assert done.code == 4 and "no column to learn from (x: no finite value; z: all null)" in done.err

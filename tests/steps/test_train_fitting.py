@@ -203,6 +203,19 @@ def test_metrics_to_stop_by(cli, parts, metric):
     assert told == pytest.approx(measured("m")[1][metric], rel=1e-3)
 
 
+def test_a_metric_that_ranks_or_counts_does_not_stop_a_fit_before_its_loss(cli, work):
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(400, 4))
+    yes = x[:, 0] + x[:, 1] + rng.normal(size=400) > 0.8
+    pl.DataFrame({f"x{n}": x[:, n] for n in range(4)} | {"yes": yes}).write_parquet("t.parquet")
+    rounds = {}
+    for metric in ("log_loss", "roc_auc", "f1", "precision", "accuracy"):
+        ended = cli("train", "t.parquet", "--target", "yes", "--metric", metric, "-o", metric)
+        rounds[metric] = int(ended.err.split(" rounds, ")[0].split()[-1])
+    assert rounds["log_loss"] > 30
+    assert all(count >= rounds["log_loss"] for count in rounds.values()), rounds
+
+
 def test_few_rows_are_all_learnt_from_and_measured_on_what_was_not(cli, parts, monkeypatch):
     parts("amount")
     ended = cli("train", "parts", "--target", "amount", "-o", "all")
@@ -218,7 +231,13 @@ def test_few_rows_are_all_learnt_from_and_measured_on_what_was_not(cli, parts, m
 def test_the_rounds_of_rows_that_belong_together_are_not_told_by_chance(cli, parts, monkeypatch):
     asked = []
     monkeypatch.setattr(lightgbm_fit.LightGBM, "_best_rounds", lambda self, *_: asked.append(1) or 7)
-    for flags, times in ((("--group", "group"), 0), (("--time", "when"), 0), (("--key", "group"), 0), ((), 1)):
+    for flags, times in (
+        (("--group", "group"), 0),
+        (("--time", "when"), 0),
+        (("--key", "group"), 0),
+        ((), 1),
+        (("--key", "when"), 2),
+    ):
         parts("amount", *flags)
         assert cli("train", "parts", "--target", "amount", "--force", "-o", "m").code == 0
         assert len(asked) == times

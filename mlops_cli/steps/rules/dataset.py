@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import polars as pl
 
-from mlops_cli.errors import SchemaMismatch, UnknownColumn
+from mlops_cli.errors import SchemaMismatch, UnknownColumn, listed
 from mlops_cli.sources.names import exactly
 from mlops_cli.steps.rules import types
 from mlops_cli.steps.rules.form import DatasetRule, Rules
@@ -34,7 +34,7 @@ def measures(rules: Rules, outputs: Mapping[str, pl.Expr], dtypes: Mapping[str, 
 def _there(rules: Rules, rule: DatasetRule, name: str, dtypes: Mapping[str, pl.DataType]) -> None:
     if name not in dtypes:
         near = difflib.get_close_matches(name, dtypes, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(list(dtypes)[:12])}"
+        hint = f"did you mean {near[0]}?" if near else f"it has {listed(dtypes)}"
         raise UnknownColumn(f"{rules.source}: {rule.where}: there is no column {name!r}", hint)
 
 
@@ -120,7 +120,7 @@ def foreign(rules: Rules, rule: DatasetRule, dtypes: Mapping[str, pl.DataType], 
     for number, (name, partner) in enumerate(zip(rule.columns, rule.to_columns, strict=True)):
         if partner not in schema:
             near = difflib.get_close_matches(partner, schema.names(), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(schema.names()[:12])}"
+            hint = f"did you mean {near[0]}?" if near else f"it has {listed(schema.names())}"
             raise UnknownColumn(f"{where}: {rule.to} has no column {partner!r}", hint)
         if types.family_of(schema[partner]) != types.family_of(dtypes[name]) and dtypes[name] != pl.Null:
             message = f"{where}: {name} is {dtypes[name]} and {partner} of {rule.to} is {schema[partner]}"

@@ -11,7 +11,7 @@ from itertools import pairwise
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
-from mlops_cli.errors import InputUnusable, SchemaMismatch, UnknownColumn
+from mlops_cli.errors import InputUnusable, SchemaMismatch, UnknownColumn, listed
 from mlops_cli.steps.rules import types
 from mlops_cli.steps.rules.form import ExpressionRule
 
@@ -144,7 +144,7 @@ def _absent(name: str, data: Columns, where: str) -> UnknownColumn:
     if name.lower() in ("over", "select", "current_date", "current_timestamp", "current_time", "now"):
         hint = ONE_ROW
     else:
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(list(data)[:12])}"
+        hint = f"did you mean {near[0]}?" if near else f"it has {listed(data)}"
     return UnknownColumn(f"{where}: there is no column {name!r}", hint)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 import polars as pl
 
-from mlops_cli.errors import InputUnusable, SchemaMismatch, UnknownColumn
+from mlops_cli.errors import InputUnusable, SchemaMismatch, UnknownColumn, listed
 from mlops_cli.steps.rules import types
 from mlops_cli.steps.rules.form import ColumnRule, Rules
 
@@ -111,7 +111,7 @@ def _added(rules: Rules, rule: ColumnRule, kind: types.Type | None) -> Bound:
 
 def _absent(rules: Rules, where: str, name: str, data: Mapping[str, pl.DataType], table: str) -> None:
     close = difflib.get_close_matches(name, data, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(list(data)[:12])}"
+    hint = f"did you mean {close[0]}?" if close else f"it has {listed(data)}"
     raise UnknownColumn(f"{rules.source}: {where}: {table} has no column {name!r}", hint)
 
 
