@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import msgspec
+
 from mlops_cli.metrics import fairness, wording
-from mlops_cli.metrics.base import Measurements, Metric
+from mlops_cli.metrics.base import Measurements, Metric, text_of
 from mlops_cli.steps import report_story
 from mlops_cli.steps.report_story import Story
 from mlops_cli.store import manifest
@@ -18,8 +20,9 @@ _MODEL = "model"
 def document(story: Story) -> dict[str, Any]:
     """The bill of materials: the model with its card, what it was made from, and the libraries that made it.
 
-    Verdicts of promotions, with the gates' owners, severities and reasons, are properties of the card: `mlops:gate`,
-    one a gate, canonical JSON; `mlops:policy`, the digest of the policy file.
+    Which class the metrics are about and how answers are decided are properties of the card (`mlops:positive`,
+    `mlops:decision`, canonical JSON), and so are the verdicts of promotions, with the gates' owners, severities and
+    reasons: `mlops:gate`, one a gate, canonical JSON; `mlops:policy`, the digest of the policy file.
     """
     data, libraries = _data(story), _libraries(story)
     parts = [*data, *libraries]
@@ -94,10 +97,19 @@ def _card(story: Story, data: list[str]) -> dict[str, Any]:
         considerations = _considerations(measured)
         if considerations:
             card["considerations"] = considerations
-    properties = _verdicts(story)
+    properties = [*([] if measured is None else _about(measured)), *_verdicts(story)]
     if properties:
         card["properties"] = properties
     return card
+
+
+def _about(measured: Measurements) -> list[dict[str, str]]:
+    """Which class the metrics are about, and how the model that was measured makes answers of probabilities."""
+    found = [] if measured.positive is None else [_property("mlops:positive", text_of(measured.positive))]
+    if measured.decided:
+        decided = manifest.canonical(msgspec.to_builtins(measured.decided)).decode()
+        found.append(_property("mlops:decision", decided))
+    return found
 
 
 def _metric(one: Metric) -> dict[str, Any]:
