@@ -28,7 +28,7 @@ def sections(story: Story) -> list[Section]:
         data = proof.measured.data.id if proof.measured.data else None
         text = f"On {proof.measured.rows:,} rows of {data or 'data on standard input'}, added {proof.at} by {proof.by}."
         blocks = [*_metrics(proof.measured), *_groups(proof.measured)]
-        found.append(Section("Measured by an evaluation", blocks, f"{text}{_about(proof.measured, story)}"))
+        found.append(Section("Measured by an evaluation", blocks, f"{text}{_about(proof.measured)}"))
     if not found:
         found.append(Section("Measured", [], "No evaluation is among the evidence."))
     if story.trained:
@@ -37,20 +37,20 @@ def sections(story: Story) -> list[Section]:
     return found
 
 
-def _about(measured: Measurements, story: Story) -> str:
+def _about(measured: Measurements) -> str:
     """What one must know to read the numbers: whose they are, how answers are decided, and what makes them doubtful."""
     parts = []
     if measured.positive is not None:
         parts.append(f"Precision, recall and the like are about {measured.target}={text_of(measured.positive)}.")
     decided = measured.decided or None
     if decided is not None:
-        own = story.signature.positive if story.signature else None
         told = [f"probabilities calibrated by {decided.calibration}"] if decided.calibration else []
-        if decided.threshold is not None and own is not None:
-            chosen = f", chosen for {decided.chosen}" if decided.chosen else ""
-            told.append(f"{text_of(own)} from a probability of {decided.threshold:g} on{chosen}")
+        if decided.threshold is not None and measured.positive is not None:
+            given = decided.chosen in (None, f"{decided.threshold:g}")
+            chosen = "" if given else f", chosen for {decided.chosen}"
+            told.append(f"{text_of(measured.positive)} from a probability of {decided.threshold:.4g} on{chosen}")
         elif decided.chosen:
-            told.append(f"chosen for {decided.chosen}")
+            told.append("the class of least expected cost")
         parts += [f"Answers are decided so: {'; '.join(told)}."] if told else []
     if measured.costs:
         parts.append(f"What errors cost is in {measured.costs.unit}.")

@@ -74,7 +74,7 @@ def test_an_auditor_finds_whose_numbers_they_are_and_the_groups(flights, cli):
     registry.locate(None).add_evidence("flights", 1, made, "ann@host")
     text = cli("report", "flights@1").ref
     for words in (
-        "are about won=false. Answers are decided so: probabilities calibrated by platt; true from a probability of "
+        "are about won=false. Answers are decided so: probabilities calibrated by platt; false from a probability of "
         "0.25 on, chosen for cost. What errors cost is in EUR per row. They may flatter: the split is not clean: 12",
         "| sex | rows | selection_rate |\n| --- | --- | --- |\n| f | 400 | 0.25 \\[0.20, 0.30\\] |\n| m | 600 |",
         "| compared by sex | ratio | difference |",
