@@ -35,12 +35,15 @@ class Cut:
         return list(self.rows)
 
 
-def wanted(by: Sequence[str], signature: Signature) -> list[InputColumn]:
-    """What to read from the log: what it has of every row, and as text what of `by` rows may have brought. Usage."""
+def wanted(by: Sequence[str], signature: Signature, key: str | None = None) -> list[InputColumn]:
+    """What to read from the log: what it has of every row, and as text what of `by` and `key` rows may have brought.
+
+    Usage for what no log can be cut by.
+    """
     if CLASS in by:
         raise Usage(f"--by {CLASS}: {CLASS!r} means the classes in gates", "cut by another column")
     known = {column.name for column in signature.logged}
-    more = [name for name in dict.fromkeys(by) if name not in known]
+    more = [name for name in dict.fromkeys([*by, key]) if name is not None and name not in known]
     return [*signature.logged, *(InputColumn(name, "string") for name in more)]
 
 

@@ -96,6 +96,15 @@ def test_groups_that_rows_brought_though_the_model_does_not_take_them(work, cli)
     found = {(one["name"], one["column"], one["level"]): one for one in entry["metrics"]}
     assert found["rows", "sex", "f"]["value"] == (asked["x"] <= 0).sum()
     assert len([key for key in found if key[:2] == ("rows", "score")]) == 4  # quarters
+    landed = asked.select(pl.int_range(pl.len()).alias("id"), won=pl.col("x") > 0)
+    landed.write_parquet("landed.parquet")
+    world.log("keyed", aside.with_columns(landed["id"]))
+    keyed = cli(
+        "watch", "flights@production", "--log", "keyed", "--actuals", "landed.parquet", "--key", "id", "-o", "s"
+    )
+    assert keyed.code == 0 and "joined by the input column id" in keyed.err
+    told = json.loads(Path(keyed.ref).read_bytes())
+    assert told["labels"]["joined"] == 1500 and told["unlogged"] == []
     quiet = cli(*WATCH, "--by", "age", *alerts("demographic_parity_ratio[age]<0.8"))
     assert quiet.code == 3 and "age is not in the log" in quiet.err and "without drift" not in quiet.err
 
