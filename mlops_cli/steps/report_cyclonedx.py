@@ -22,7 +22,8 @@ def document(story: Story) -> dict[str, Any]:
 
     Which class the metrics are about and how answers are decided are properties of the card (`mlops:positive`,
     `mlops:decision`, canonical JSON), and so are the verdicts of promotions, with the gates' owners, severities and
-    reasons: `mlops:gate`, one a gate, canonical JSON; `mlops:policy`, the digest of the policy file.
+    reasons: `mlops:gate`, one a gate, canonical JSON; `mlops:policy`, the digest of the policy file;
+    `mlops:accepted-leaks`, why and by whom metrics of a leaking split were taken.
     """
     data, libraries = _data(story), _libraries(story)
     parts = [*data, *libraries]
@@ -152,6 +153,9 @@ def _verdicts(story: Story) -> list[dict[str, str]]:
         policy = one.verdict.get("policy")
         if isinstance(policy, dict):
             found.append(_property("mlops:policy", manifest.canonical(policy | _when(one.alias, one.since)).decode()))
+        if one.verdict.get("accepted_leaks"):
+            accepted = {"why": str(one.verdict["accepted_leaks"]), "by": one.by} | _when(one.alias, one.since)
+            found.append(_property("mlops:accepted-leaks", manifest.canonical(accepted).decode()))
     for held, gate in report_story.judgements(story):
         found.append(_property("mlops:gate", manifest.canonical(gate | _when(held.alias, held.since)).decode()))
     return found

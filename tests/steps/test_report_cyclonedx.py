@@ -96,6 +96,8 @@ def test_it_tells_what_was_measured_who_is_at_risk_and_what_gates_said(flights, 
     told = [(one["name"], json.loads(one["value"])) for one in card["properties"] if one["name"] != "mlops:positive"]
     (policy,) = (value for name, value in told if name == "mlops:policy")
     (gate,) = (value for name, value in told if name == "mlops:gate")
+    (accepted,) = (value for name, value in told if name == "mlops:accepted-leaks")
+    assert accepted["why"] == "known" and accepted["alias"] == "production" and accepted["by"]
     assert policy["digest"].startswith("sha256:") and policy["alias"] == "production"
     assert (gate["gate"], gate["answer"], gate["owner"], gate["severity"], gate["why"]) == (
         "precision>=0.5", "pass", "Claims", "block", "drivers"
