@@ -52,7 +52,9 @@ def _about(measured: Measurements) -> str:
         elif decided.chosen:
             told.append("the class of least expected cost")
         parts += [f"Answers are decided so: {'; '.join(told)}."] if told else []
-    if measured.costs:
+    if measured.alpha:
+        parts.append(f"What is predicted is the quantile {measured.alpha:g}.")
+    if measured.costs and measured.costs.currency:
         parts.append(f"What errors cost is in {measured.costs.unit}.")
     doubt = measured.certificate.doubt if measured.certificate else ""
     parts += [f"They may flatter: {doubt}."] if doubt else []

@@ -9,9 +9,11 @@ import msgspec
 import pytest
 import watching as world
 from markdown_it import MarkdownIt
+from msgspec import UNSET
 
 from mlops_cli.metrics.base import Certified, Decided, Measurements, Metric
 from mlops_cli.runtime.costs import Costs
+from mlops_cli.steps import report_measured
 from mlops_cli.store import artefact, registry
 from mlops_cli.store.manifest import Input
 from mlops_cli.store.registry import Entry
@@ -85,6 +87,9 @@ def test_an_auditor_finds_whose_numbers_they_are_and_the_groups(flights, cli):
     ):
         assert words in text, words
     assert "0.31" not in text and "column 20" not in text
+    plain = msgspec.structs.replace(measured, task="regression", positive=None, decided=UNSET, alpha=0.9, costs=Costs())
+    assert (said := report_measured._about(plain)).startswith(" What is predicted is the quantile 0.9. They may")
+    assert "cost" not in said
     page = cli("report", "flights@1", "--format", "html").ref
     assert "compared by sex" in page and "won=false" in page
 
