@@ -54,7 +54,7 @@ def make_model(directory: Path, task: str = "binary", rounds: int = 20) -> Path:
     """A model artefact, trained on rows whose outcome depends on hour and carrier."""
     positive = True if task == "binary" else None
     columns = [InputColumn(column.name, column.type) for column in COLUMNS]
-    made = Signature("lightgbm", task, "late", columns, CLASSES[task], positive)
+    made = Signature("lightgbm", task, "late", columns, CLASSES[task], positive, aside=["late", "tail"])
     prepared = Features(COLUMNS)
     given = sample(2000)
     matrix = features.matrix(prepared, rows.batch_from_rows(made, given))

@@ -34,6 +34,14 @@ _SHAPE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _CHAMPION = re.compile(r"champion\s*(?:(?P<sign>[+-])\s*(?P<offset>[\d.].*))?")
+_ASKED = (
+    (r"flip_rate|changed_answers|\w+_(?:drop|rise)", "--robustness"),
+    (r"worst_slice_\w+", "--slices ROWS"),
+    (r"cost|cost_total", "--cost FILE"),
+    (r"\w+_(?:ratio|difference)|selection_rate|fpr|calibration_gap|mean_prediction", "--by {}"),
+)
+"""Names of metrics that are measured only where a flag of `evaluate` asks for them."""
+
 _GRAMMAR = (
     "write METRIC OP VALUE, METRIC[COLUMN] OP VALUE or METRIC[COLUMN=LEVEL] OP VALUE, where OP is >= > <= < and "
     "VALUE a number or champion, champion-0.01; for instance 'recall[label=truck]>=0.6'"
@@ -266,7 +274,8 @@ def _find(gate: Gate, metrics: Sequence[Metric], target: str | None) -> Metric |
     there = [metric for metric in named if metric.column == column]
     if not there:
         where = f"{gate.metric} of column {column!r}" if column is not None else f"{gate.metric} without a column"
-        hint = "" if column in (None, CLASS) else f"--by {column} measures it for each level of the column; "
+        by = column not in (None, CLASS) and "--by" in (_flag(gate) or "--by")
+        hint = f"--by {column} measures it for each level of the column; " if by else ""
         raise Usage(f"{where} was not measured", f"{hint}there is {_some(_label(metric) for metric in named)}")
     if gate.level is None and there[0].level is not None:
         raise Usage(
@@ -321,11 +330,18 @@ def _number(text: str, whole: str) -> float:
 
 def _unknown(gate: Gate, metrics: Sequence[Metric]) -> Usage:
     there = list(dict.fromkeys(metric.name for metric in metrics))
-    near = difflib.get_close_matches(gate.metric, there, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    if gate.column is not None and not any(metric.column == gate.column for metric in metrics):
+    flag = _flag(gate)
+    near = difflib.get_close_matches(gate.metric, there, n=1, cutoff=0.9 if flag else 0.6)
+    hint = f"did you mean {near[0]}? " if near else flag
+    if not flag and gate.column is not None and not any(metric.column == gate.column for metric in metrics):
         hint += f"--by {gate.column} measures more of that column; "
     return Usage(f"no metric {gate.metric!r} was measured", f"{hint}there is {', '.join(there) or 'none'}")
+
+
+def _flag(gate: Gate) -> str:
+    """The flag that has a metric measured which is not measured otherwise; nothing for a name that none measures."""
+    flag = next((flag for names, flag in _ASKED if re.fullmatch(names, gate.metric)), None)
+    return f"mlops evaluate {flag.format(gate.column or 'COLUMN')} measures it; " if flag else ""
 
 
 def _name(gate: Gate) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -59,15 +59,16 @@ def batch_from_rows(signature: Signature, rows: Sequence[Mapping[str, Any]]) -> 
     """A batch from rows of JSON values, {column: value} each.
 
     A nullable column may be left out and is then null; null is taken for any column. RequestError when a
-    row is not an object, has a column that the model does not know, lacks one, or has a value of another type.
+    row is not an object, has a column that the training data had not, lacks one, or has a value of another type.
     """
-    names = {column.name for column in signature.accepted}
+    names, aside = {column.name for column in signature.accepted}, frozenset(signature.aside)
     for index, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise RequestError("a row must be an object {column: value}", index)
         if not row.keys() <= names:
-            unknown = next(name for name in row if name not in names)
-            raise RequestError(f"unknown column {unknown!r}", index, unknown)
+            for name in row:
+                if name not in names:
+                    _set_aside(aside, name, (row[name],), index)
     batch: Batch = {}
     for column in signature.columns:
         name = column.name
@@ -83,10 +84,10 @@ def batch_from_rows(signature: Signature, rows: Sequence[Mapping[str, Any]]) -> 
 
 def batch_from_columns(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> Batch:
     """A batch from columns of JSON values, {column: [value, …]}; the rules and errors of `batch_from_rows`."""
-    names = {column.name for column in signature.accepted}
+    names, aside = {column.name for column in signature.accepted}, frozenset(signature.aside)
     for name in columns:
         if name not in names:
-            raise RequestError(f"unknown column {name!r}", None, name)
+            _set_aside(aside, name, columns[name])
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
         raise RequestError(f"columns differ in length: {', '.join(map(str, sorted(lengths)))}")
@@ -98,6 +99,15 @@ def batch_from_columns(signature: Signature, columns: Mapping[str, Sequence[Any]
     for column in signature.context:
         column_of(column, columns.get(column.name, ()))
     return batch
+
+
+def _set_aside(aside: Collection[str], name: str, given: Sequence[Any], first: int | None = None) -> None:
+    """Take a column that the model does not use; RequestError when training knew none of that name, or for a list."""
+    if name not in aside:
+        raise RequestError(f"unknown column {name!r}", first, name)
+    for row, item in enumerate(given, first or 0):
+        if not isinstance(item, bool | int | float | str | None):
+            raise RequestError(f"column {name!r} takes one value, not {item!r:.{_SHOWN}}", row, name)
 
 
 def absent(column: InputColumn, rows: int) -> Column:

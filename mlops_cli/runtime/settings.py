@@ -55,7 +55,7 @@ class Settings:
     def fit(self, signature: Signature) -> None:
         """UnknownColumn when the log is to keep or redact a column that no request can have."""
         logged = [column.name for column in signature.logged]
-        known = {*logged, self.key}
+        known = {*logged, *signature.aside, self.key}
         kept, redacted = (self.log.columns or (), self.log.redacted) if self.log is not None else ((), ())
         for name in (*kept, *redacted):
             if name not in known:

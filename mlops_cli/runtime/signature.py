@@ -35,7 +35,9 @@ class Signature(msgspec.Struct, frozen=True):
     are logged, and never reach the model. `measured` is what is read off an image and its answer
     (`Prediction.measured`) and logged in the place of its bytes. `decides` says that `decision.json` changes the
     answers: its format is 2. `loss` is what a regression has learnt to make small (`quantile`, `poisson`, …), `alpha`
-    which quantile; a reader that does not know them loses a metric and no more.
+    which quantile; a reader that does not know them loses a metric and no more. `aside` are the other columns of the
+    training data, the target among them: a row may have them, as people send the rows that they have. They are logged
+    as they were sent, and nothing else looks at them.
     """
 
     family: str
@@ -50,6 +52,7 @@ class Signature(msgspec.Struct, frozen=True):
     decides: bool | UnsetType = UNSET
     loss: str | UnsetType = UNSET
     alpha: float | UnsetType = UNSET
+    aside: list[str] = []
 
     @property
     def names(self) -> list[str]:
@@ -106,6 +109,7 @@ def _problem(signature: Signature) -> str:
     if signature.decides and signature.format < FORMAT:
         return f"it says that answers are decided, which format {signature.format} cannot"
     names = [column.name for column in (*signature.columns, *signature.context, *signature.measured)]
+    names += signature.aside
     if len(set(names)) != len(names):
         return "a column is listed twice"
     classes = signature.classes

@@ -24,7 +24,7 @@ from mlops_cli.steps.context import Context
 from mlops_cli.steps.evaluate_groups import Grouping
 from mlops_cli.steps.tables import Table
 
-_LEVELS = 50
+MOST_LEVELS = 50
 
 
 @dataclass(frozen=True)
@@ -242,14 +242,14 @@ def levelled(series: pl.Series) -> tuple[pl.Series, list[str]]:
     Its values, or four parts of about equally many rows where numbers or times are many.
     """
     series = series.alias("value")  # polars fails on a series that is called ^…$
-    if (series.dtype.is_numeric() or series.dtype.is_temporal()) and series.n_unique() > _LEVELS:
+    if (series.dtype.is_numeric() or series.dtype.is_temporal()) and series.n_unique() > MOST_LEVELS:
         texts = _quarters(series)
     else:
         texts = series.cast(pl.String, strict=False)
     texts = texts.fill_null("(null)")
     counts = texts.value_counts(name="rows").sort(by=["rows", texts.name], descending=[True, False])
-    levels: list[str] = counts[texts.name].head(_LEVELS).to_list()
-    if counts.height > _LEVELS:
+    levels: list[str] = counts[texts.name].head(MOST_LEVELS).to_list()
+    if counts.height > MOST_LEVELS:
         texts = pl.select(pl.when(texts.is_in(levels)).then(texts).otherwise(pl.lit("(other)"))).to_series()
         levels.append("(other)")
     return texts, levels

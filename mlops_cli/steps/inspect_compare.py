@@ -29,7 +29,7 @@ class _Profile(msgspec.Struct):
 class Compared(msgspec.Struct, frozen=True):
     """One of those compared: `valid` was measured by `train` on the valid rows, `evaluated` by `evaluate`.
 
-    `settings` are what the fit had: those of `--set`, and those that a search found.
+    `settings` are what the fit had: those of `--set`, those that a search found, and the objective.
     """
 
     ref: str
@@ -68,6 +68,8 @@ def _one(ctx: Context, found: Resolved) -> Compared:
     if model and model.has(search_trials.FILE):
         trials = model.json(search_trials.FILE, Trials)
         settings |= trials.trials[trials.best].settings
+    if params.get("family") == "lightgbm" and params.get("task"):
+        settings.setdefault("objective", params["task"])  # where none is set it has the name of the task
     return Compared(
         found.ref,
         artefact.kind,

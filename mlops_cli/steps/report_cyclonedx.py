@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import msgspec
+
 from mlops_cli.metrics import fairness, wording
-from mlops_cli.metrics.base import Measurements, Metric
+from mlops_cli.metrics.base import Measurements, Metric, text_of
 from mlops_cli.steps import report_story
 from mlops_cli.steps.report_story import Story
 from mlops_cli.store import manifest
@@ -18,8 +20,10 @@ _MODEL = "model"
 def document(story: Story) -> dict[str, Any]:
     """The bill of materials: the model with its card, what it was made from, and the libraries that made it.
 
-    Verdicts of promotions, with the gates' owners, severities and reasons, are properties of the card: `mlops:gate`,
-    one a gate, canonical JSON; `mlops:policy`, the digest of the policy file.
+    Which class the metrics are about and how answers are decided are properties of the card (`mlops:positive`,
+    `mlops:decision`, canonical JSON), and so are the verdicts of promotions, with the gates' owners, severities and
+    reasons: `mlops:gate`, one a gate, canonical JSON; `mlops:policy`, the digest of the policy file;
+    `mlops:accepted-leaks`, why and by whom metrics of a leaking split were taken.
     """
     data, libraries = _data(story), _libraries(story)
     parts = [*data, *libraries]
@@ -94,10 +98,19 @@ def _card(story: Story, data: list[str]) -> dict[str, Any]:
         considerations = _considerations(measured)
         if considerations:
             card["considerations"] = considerations
-    properties = _verdicts(story)
+    properties = [*([] if measured is None else _about(measured)), *_verdicts(story)]
     if properties:
         card["properties"] = properties
     return card
+
+
+def _about(measured: Measurements) -> list[dict[str, str]]:
+    """Which class the metrics are about, and how the model that was measured makes answers of probabilities."""
+    found = [] if measured.positive is None else [_property("mlops:positive", text_of(measured.positive))]
+    if measured.decided:
+        decided = manifest.canonical(msgspec.to_builtins(measured.decided)).decode()
+        found.append(_property("mlops:decision", decided))
+    return found
 
 
 def _metric(one: Metric) -> dict[str, Any]:
@@ -140,6 +153,9 @@ def _verdicts(story: Story) -> list[dict[str, str]]:
         policy = one.verdict.get("policy")
         if isinstance(policy, dict):
             found.append(_property("mlops:policy", manifest.canonical(policy | _when(one.alias, one.since)).decode()))
+        if one.verdict.get("accepted_leaks"):
+            accepted = {"why": str(one.verdict["accepted_leaks"]), "by": one.by} | _when(one.alias, one.since)
+            found.append(_property("mlops:accepted-leaks", manifest.canonical(accepted).decode()))
     for held, gate in report_story.judgements(story):
         found.append(_property("mlops:gate", manifest.canonical(gate | _when(held.alias, held.since)).decode()))
     return found

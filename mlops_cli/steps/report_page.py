@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlops_cli.metrics import wording
-from mlops_cli.metrics.base import CLASS, Measurements, Metric, text_of
-from mlops_cli.reports.html import Block, Cell, Matrix, Measure, Page, Section, Table, Text
-from mlops_cli.steps import report_story
+from mlops_cli.metrics.base import text_of
+from mlops_cli.reports.html import Block, Cell, Measure, Page, Section, Table, Text
+from mlops_cli.steps import report_measured, report_story
 from mlops_cli.steps.report_story import Held, Story
 from mlops_cli.store import manifest
 
@@ -32,7 +31,7 @@ def page(story: Story) -> Page:
         text=f"{task}, version {story.version} of {story.name}.{when}",
         facts=facts,
         sections=[
-            *_measured(story),
+            *report_measured.sections(story),
             _decisions(story),
             _inputs(story),
             _training(story),
@@ -44,52 +43,6 @@ def page(story: Story) -> Page:
             "Numbers in brackets are 95 % intervals.",
         ],
     )
-
-
-def _measured(story: Story) -> list[Section]:
-    """What was measured, the newest evaluation first, then what training itself measured."""
-    sections = []
-    for proof in reversed([one for one in story.evidence if one.measured]):
-        assert proof.measured is not None
-        data = proof.measured.data.id if proof.measured.data else None
-        text = f"On {proof.measured.rows:,} rows of {data or 'data on standard input'}, added {proof.at} by {proof.by}."
-        sections.append(Section("Measured by an evaluation", _metrics(proof.measured), text))
-    if not sections:
-        sections.append(Section("Measured", [], "No evaluation is among the evidence."))
-    if story.trained:
-        rows = f"On the {story.trained.rows:,} rows held out to stop training: they flatter."
-        sections.append(Section("Measured while training", _metrics(story.trained, classes=False), rows))
-    return sections
-
-
-def _metrics(measured: Measurements, *, classes: bool = True) -> list[Block]:
-    overall = [one for one in measured.metrics if one.column is None and one.name != "rows"]
-    blocks: list[Block] = [
-        Table(
-            ["metric", "value", "rows", "meaning"],
-            [[one.name, _value(one), one.n, Text(wording.MEANINGS.get(one.name, ""))] for one in overall],
-            frozenset({2}),
-        )
-    ]
-    levels = list(dict.fromkeys(one.level or "" for one in measured.metrics if one.column == CLASS))
-    if classes and levels:
-        names = list(dict.fromkeys(one.name for one in measured.metrics if one.column == CLASS))
-        each = {(one.level, one.name): one for one in measured.metrics if one.column == CLASS}
-        rows: list[list[Cell]] = [
-            [level, *(_value(each[level, name]) if (level, name) in each else None for name in names)]
-            for level in levels[:_CLASSES]
-        ]
-        blocks.append(Table([measured.target, *names], rows))
-    if classes and measured.confusion and len(measured.confusion.labels) <= _CLASSES:
-        labels = [text_of(label) for label in measured.confusion.labels]
-        blocks.append(
-            Matrix(labels, measured.confusion.counts, "Confusion", "How often each class was taken for each.")
-        )
-    return blocks
-
-
-def _value(metric: Metric) -> Measure:
-    return Measure(wording.value(metric), wording.interval(metric))
 
 
 def _decisions(story: Story) -> Section:

@@ -18,9 +18,10 @@ from mlops_cli.runtime import rules
 from mlops_cli.runtime import signature as signatures
 from mlops_cli.runtime.predictors import Prediction, Predictor
 from mlops_cli.runtime.signature import Signature
-from mlops_cli.steps import batches, evaluate_measure, mlmodel, profile, train_baseline
+from mlops_cli.steps import batches, evaluate_measure, mlmodel, profile, tables, train_baseline
 from mlops_cli.steps.evaluate_rows import Answers
 from mlops_cli.steps.records import records
+from mlops_cli.steps.tables import Table
 from mlops_cli.steps.train_data import Counted, Source
 from mlops_cli.store.artefact import Artefact
 
@@ -56,13 +57,19 @@ def files(
     )
     measured = _measured(rows, target, signature, honest or answered, seed, asked)
     return {
-        signatures.FILE: signatures.encode(signature),
+        signatures.FILE: signatures.encode(msgspec.structs.replace(signature, aside=_aside(signature, source.train))),
         "profile.json": _json(sketched),
         "example.json": _json(_example(rows.train, final)),
         "metrics.json": _json(measured),
         mlmodel.FILE: mlmodel.encode(signature),
         **_rules(source.train.rules, signature),
     }
+
+
+def _aside(signature: Signature, table: Table) -> list[str]:
+    """The columns of the training data that the model does not take, in their order; the target is one."""
+    known = {column.name for column in (*signature.accepted, *signature.measured)}
+    return [name for name in tables.schema_of(table.frame, table.name) if name not in known]
 
 
 def _rules(given: bytes | None, signature: Signature) -> dict[str, bytes]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 import polars as pl
+from polars import selectors
 
 from mlops_cli.errors import InputUnusable, UnknownColumn, listed
 from mlops_cli.runtime.signature import Signature
@@ -16,6 +17,8 @@ from mlops_cli.steps.watch_log import INPUT, Log
 from mlops_cli.steps.watch_types import text
 
 REQUEST = "request_id"
+BROUGHT = "actuals."
+"""What the name of a column of joined rows begins with that came with the actuals."""
 _BOOLEANS = {"1": "true", "0": "false"}
 
 
@@ -55,8 +58,17 @@ class Joined:
     by: str
 
 
-def join(log: Log, actuals: Table, signature: Signature, key: str | None, keep: Sequence[str] = ()) -> Joined:
-    """The log's rows with the label of their key, and its columns `keep`; memory is that of the window's keys.
+def join(
+    log: Log,
+    actuals: Table,
+    signature: Signature,
+    key: str | None,
+    keep: Sequence[str] = (),
+    bring: Sequence[str] = (),
+) -> Joined:
+    """The log's rows with the label of their key, its columns `keep`, and `actuals.NAME` of the columns `bring`.
+
+    Memory is that of the window's keys.
 
     Without `key` by the column request_id (and row, where the actuals have one and requests have several rows); else
     the actuals' column `key` with the log's own key, or with the logged input column of that name. Errors:
@@ -73,7 +85,8 @@ def join(log: Log, actuals: Table, signature: Signature, key: str | None, keep: 
         left, by = _keys(log, key)
         right = text(pl.col(key), schema[key])
     label = _label(pl.col(signature.target), schema[signature.target], signature)
-    given = actuals.frame.select(right.alias("k"), label.alias("label")).with_row_index("nth")
+    brought = [selectors.by_name(name).as_expr().alias(BROUGHT + name) for name in bring]
+    given = actuals.frame.select(right.alias("k"), label.alias("label"), *brought).with_row_index("nth")
     with tables.reading("the log"):
         answered = log.frame.select(left.alias("k"), "at", "prediction", "proba", *keep).with_row_index("nth")
         predictions = answered.filter(pl.col("k").is_not_null()).collect(engine="streaming")
@@ -84,7 +97,7 @@ def join(log: Log, actuals: Table, signature: Signature, key: str | None, keep: 
             [known, given.select(pl.len(), pl.col("label").null_count().alias("empty"))], engine="streaming"
         )
     last = found.sort("nth").unique("k", keep="last", maintain_order=True)
-    rows = newest.join(last.select("k", "label"), on="k", maintain_order="left").drop("k", "nth", "at")
+    rows = newest.join(last.drop("nth"), on="k", maintain_order="left").drop("k", "nth", "at")
     total, empty = (int(value) for value in told.row(0))
     again = predictions.height - newest.height
     counts = Counts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlops_cli import extensions
@@ -25,6 +25,7 @@ from mlops_cli.steps import (
 )
 from mlops_cli.steps.context import Context
 from mlops_cli.steps.references import Given
+from mlops_cli.steps.tables import Table
 from mlops_cli.steps.watch_by import LEVEL, Cut
 from mlops_cli.steps.watch_drift import Reference
 from mlops_cli.steps.watch_join import Joined
@@ -74,8 +75,15 @@ def look(
     device = stream.readings.counts.device if stream else None
     others = [device] if device else []
     rules = subject.rules if sources.schema is None else watch_rules.from_file(sources.schema, signature)
-    by = watch_by.check(sources.by, signature, others)
-    with watch_log.read(ctx, Path(sources.log), span, subject.answered, signature.logged) as whole:
+    wanted = watch_by.wanted(sources.by, signature, sources.key)
+    with (
+        _actuals(ctx, sources) as actuals,
+        watch_log.read(ctx, Path(sources.log), span, subject.answered, wanted) as whole,
+    ):
+        there = [] if actuals is None else tables.schema_of(actuals.frame, actuals.name).names()
+        by, late = watch_by.places(sources.by, whole, signature, there, others)
+        missed = {*(column.name for column in signature.logged), *by}
+        whole = replace(whole, unlogged=[name for name in whole.unlogged if name in missed and name not in late])
         log, cuts = whole, []
         for column in by:
             log, cut = watch_by.cut(log, column)
@@ -84,10 +92,9 @@ def look(
         if stream:
             log, quarters = watch_telemetry.quarters(log, stream, signature)
         everything = [*cuts, *quarters.cuts]
-        with _joined(ctx, sources, log, subject, everything) as joined:
-            performance, useless = watch_measure.performance(
-                subject.judged, joined, log.rows, everything, subject.costs
-            )
+        joined, brought = _joined(actuals, sources, log, subject, everything, late)
+        everything += brought
+        performance, useless = watch_measure.performance(subject.judged, joined, log.rows, everything, subject.costs)
         selected = watch_fairness.measure(log, cuts, subject.judged)
         metrics = [
             Metric("rows", float(log.rows), None, None, max(1, log.rows)),
@@ -104,6 +111,7 @@ def look(
     if stream:
         each = bool({device, "device", "camera"} & set(sources.by)) and device is not None
         metrics += watch_telemetry.measure(stream, span.until, tests, each)
+    by += late
     columns = {*by, *others, *(stream.names.values() if stream else ())}
     metrics += watch_by.missing(gates, metrics, columns)
     metrics += watch_fairness.missing(gates, metrics, by, signature)
@@ -117,14 +125,28 @@ def look(
 
 
 @contextmanager
-def _joined(ctx: Context, sources: Sources, log: Log, subject: Subject, cuts: Sequence[Cut]) -> Iterator[Joined | None]:
-    """The log's rows with what came true; None where nobody says what did."""
+def _actuals(ctx: Context, sources: Sources) -> Iterator[Table | None]:
+    """What came true; None where nobody says it."""
     if not sources.actuals:
         yield None
         return
-    keep = [LEVEL + cut.column for cut in cuts]
     with tables.replayable(tables.open_table(ctx, Given(sources.actuals))) as actuals:
-        yield watch_join.join(log, actuals, subject.signature, sources.key, keep)
+        yield actuals
+
+
+def _joined(
+    actuals: Table | None, sources: Sources, log: Log, subject: Subject, cuts: Sequence[Cut], late: Sequence[str]
+) -> tuple[Joined | None, list[Cut]]:
+    """The log's rows with what came true, and their cuts by columns that came with it."""
+    if actuals is None:
+        return None, []
+    keep = [LEVEL + cut.column for cut in cuts]
+    joined, brought = watch_join.join(log, actuals, subject.signature, sources.key, keep, late), []
+    for column in late:
+        rows, cut = watch_by.late(joined.rows, column)
+        joined = replace(joined, rows=rows)
+        brought.append(cut)
+    return joined, brought
 
 
 def _stream(ctx: Context, sources: Sources, subject: Subject, span: Window) -> Stream | None:
@@ -205,8 +227,9 @@ def _notes(
         notes.append(f"{useless:,} labels are no value of {subject.signature.target} that the model knows: left out")
     if log.damaged:
         notes.append(f"{log.damaged:,} damaged lines in the log: left out")
-    if log.rows and log.unlogged:
-        notes.append(f"not in the log, so without drift: {', '.join(log.unlogged)}")
+    unlogged = [column.name for column in subject.signature.logged if column.name in log.unlogged]
+    if log.rows and unlogged:
+        notes.append(f"not in the log, so without drift: {', '.join(unlogged)}")
     if reference is None:
         notes.append("the model has no profile of its training data, so no drift; --reference names a table instead")
     return notes

@@ -5,10 +5,15 @@ import time
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 import watching as world
 from markdown_it import MarkdownIt
+from msgspec import UNSET
 
+from mlops_cli.metrics.base import Certified, Decided, Measurements, Metric
+from mlops_cli.runtime.costs import Costs
+from mlops_cli.steps import report_measured
 from mlops_cli.store import artefact, registry
 from mlops_cli.store.manifest import Input
 from mlops_cli.store.registry import Entry
@@ -38,6 +43,55 @@ def flights(work):
     store = registry.locate(None, create=True)
     store.register("flights", Entry(made, lineage, [proof], "ops <ops@example.org>", NASTY, "ann@host"))
     return work
+
+
+def test_an_auditor_finds_whose_numbers_they_are_and_the_groups(flights, cli):
+    """Which class is meant, by what threshold, what makes them doubtful, each group, and how the groups compare."""
+    measured = Measurements(
+        task="binary",
+        target="won",
+        rows=1000,
+        positive=False,
+        classes=[False, True],
+        decided=Decided("platt", 0.25, "cost"),
+        costs=Costs("EUR", [False, True], [[0.0, 1.0], [5.0, 0.0]]),
+        certificate=Certified(False, ["12 rows are in two parts"]),
+        metrics=[
+            Metric("precision", 0.9, 0.88, 0.92, 1000),
+            *(Metric("rows", float(n), None, None, n, "sex", level) for level, n in (("f", 400), ("m", 600))),
+            *(Metric("selection_rate", v, v - 0.05, v + 0.05, 400, "sex", x) for x, v in (("f", 0.25), ("m", 0.5))),
+            Metric("mcc", 0.31, 0.2, 0.4, 400, "sex", "f"),
+            Metric("demographic_parity_ratio", 0.5, 0.4, 0.6, 1000, "sex"),
+            Metric("demographic_parity_difference", None, None, None, 1000, "sex"),
+            *(Metric("flip_rate", 0.125, 0.1, 0.15, 100, "missing", f"column {n:02}") for n in range(23)),
+            Metric("changed_answers", 3.0, None, None, 100, "order"),
+        ],
+    )
+    folder = flights / "models/groups"
+    folder.mkdir()
+    (folder / "metrics.json").write_bytes(msgspec.json.encode(measured))
+    made = artefact.seal(
+        folder, kind="evaluation", created="2026-01-02T00:00:00Z", tool="mlops 0", command=[], inputs=[]
+    )
+    registry.locate(None).add_evidence("flights", 1, made, "ann@host")
+    text = cli("report", "flights@1").ref
+    for words in (
+        "are about won=false. Answers are decided so: probabilities calibrated by platt; false from a probability of "
+        "0.25 on, chosen for cost. What errors cost is in EUR per row. They may flatter: the split is not clean: 12",
+        "| sex | rows | selection_rate |\n| --- | --- | --- |\n| f | 400 | 0.25 \\[0.20, 0.30\\] |\n| m | 600 |",
+        "| compared by sex | ratio | difference |",
+        "| demographic_parity | 0.50 \\[0.40, 0.60\\] | undefined |",
+        "| column 19 | 100 | 0.12",
+        "| and 3 more |",
+        "| changed_answers\\[order\\] | 3 |",
+    ):
+        assert words in text, words
+    assert "0.31" not in text and "column 20" not in text
+    plain = msgspec.structs.replace(measured, task="regression", positive=None, decided=UNSET, alpha=0.9, costs=Costs())
+    assert (said := report_measured._about(plain)).startswith(" What is predicted is the quantile 0.9. They may")
+    assert "cost" not in said
+    page = cli("report", "flights@1", "--format", "html").ref
+    assert "compared by sex" in page and "won=false" in page
 
 
 def test_the_account_of_a_version(flights, cli):

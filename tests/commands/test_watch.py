@@ -4,6 +4,7 @@ import json
 import time
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 import watching as world
@@ -49,6 +50,63 @@ def test_a_look_is_an_entry_of_the_series(flights, cli):
     assert metric(entry, "psi", "x")["value"] < 0.1
     assert metric(entry, "psi", "prediction")["value"] < 0.1
     assert metric(entry, "null_share", "carrier")["value"] == 0
+
+
+def alerts(*texts: str) -> list[str]:
+    return [word for text in texts for word in ("--alert", text)]
+
+
+def test_groups_that_came_with_the_actuals(flights, cli):
+    """A protected attribute need not be an input: the actuals may bring it, and it is measured of the labelled rows."""
+    asked = world.inputs(1500, seed=1)
+    chosen = (asked["x"] > 0)[:1200]
+    sex = pl.select(pl.when(chosen & (asked["stops"][:1200] > 0)).then(pl.lit("m")).otherwise(pl.lit("f"))).to_series()
+    landed = pl.read_parquet("landed.parquet").with_columns(sex.alias("sex"), asked["carrier"][:1200].alias("carrier"))
+    landed.write_parquet("landed.parquet")
+    by = ("--actuals", "landed.parquet", "--by", "sex", "--by", "carrier")
+    ended = cli(*WATCH, *by, *alerts("demographic_parity_ratio[sex]<0.8", "accuracy[sex=f]<0.5", "recall[sex=x]<0.5"))
+    assert ended.code == 1
+    assert "ALERT: demographic_parity_ratio[sex]<0.8" in ended.err and "ok: accuracy[sex=f]<0.5" in ended.err
+    assert "inconclusive: recall[sex=x]<0.5" in ended.err
+    (entry,) = entries()
+    found = {(one["name"], one["column"], one["level"]): one for one in entry["metrics"]}
+    assert found["labelled_rows", "sex", "f"]["value"] == (sex == "f").sum()
+    assert found["selection_rate", "sex", "m"]["value"] == 1.0
+    assert found["selection_rate", "carrier", "AA"]["n"] > found["precision", "carrier", "AA"]["n"]  # of the whole log
+    assert ("psi", "sex", None) not in found and entry["unlogged"] == [] and entry["by"] == ["sex", "carrier"]
+    waiting = cli(*WATCH, "--actuals", "landed.parquet", "--window", "1m", "--by", "sex", *alerts("fpr[sex=f]>0.9"))
+    assert waiting.code == 3
+    for more in ((), ("--actuals", "landed.parquet")):
+        refused = cli(*WATCH, "--by", "age", *more)
+        assert refused.code == 4 and "neither the log nor the actuals" in refused.err
+    assert "won" in refused.err
+
+
+def test_groups_that_rows_brought_though_the_model_does_not_take_them(work, cli):
+    asked = world.inputs(1500, seed=1)
+    aside = asked.with_columns(
+        pl.when(pl.col("x") > 0).then(pl.lit("m")).otherwise(pl.lit("f")).alias("sex"), pl.col("x").alias("score")
+    )
+    world.register(msgspec.structs.replace(world.BINARY, aside=["won", "sex", "score", "age"]), evaluated=0.95)
+    world.log("logs", aside)
+    by = ("--by", "sex", "--by", "score")
+    ended = cli(*WATCH, *by, *alerts("selection_rate[sex=f]>0.5", "demographic_parity_ratio[sex]<0.8"))
+    assert ended.code == 1 and "ok: selection_rate[sex=f]>0.5" in ended.err
+    (entry,) = entries()
+    found = {(one["name"], one["column"], one["level"]): one for one in entry["metrics"]}
+    assert found["rows", "sex", "f"]["value"] == (asked["x"] <= 0).sum()
+    assert len([key for key in found if key[:2] == ("rows", "score")]) == 4  # quarters
+    landed = asked.select(pl.int_range(pl.len()).alias("id"), won=pl.col("x") > 0)
+    landed.write_parquet("landed.parquet")
+    world.log("keyed", aside.with_columns(landed["id"]))
+    keyed = cli(
+        "watch", "flights@production", "--log", "keyed", "--actuals", "landed.parquet", "--key", "id", "-o", "s"
+    )
+    assert keyed.code == 0 and "joined by the input column id" in keyed.err
+    told = json.loads(Path(keyed.ref).read_bytes())
+    assert told["labels"]["joined"] == 1500 and told["unlogged"] == []
+    quiet = cli(*WATCH, "--by", "age", *alerts("demographic_parity_ratio[age]<0.8"))
+    assert quiet.code == 3 and "age is not in the log" in quiet.err and "without drift" not in quiet.err
 
 
 def test_an_alert_has_three_answers(flights, cli):

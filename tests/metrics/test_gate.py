@@ -109,6 +109,14 @@ def test_the_target_as_a_column_means_the_class():
         ("precision[carrier=AA]>=0.4", "there is precision"),
         ("recall>=0.4", "recall[label=truck]"),
         ("recall[label]>=0.4", "recall[label=truck]"),
+        ("flip_rate[noise=0.05]<0.1", "evaluate --robustness measures it; there is precision"),
+        ("roc_auc_drop[missing=x]<0.1", "evaluate --robustness"),
+        ("worst_slice_log_loss<0.6", "evaluate --slices ROWS measures it"),
+        ("cost<400", "evaluate --cost FILE"),
+        ("demographic_parity_ratio[sex]>=0.8", "evaluate --by sex measures it"),
+        ("fpr>=0.8", "evaluate --by COLUMN"),
+        ("psi[stops]<0.1", "--by stops measures it for each level"),
+        ("speed[stops]<0.1", "--by stops measures more"),
     ],
 )
 def test_what_was_not_measured_is_usage_that_says_what_was(text, said):

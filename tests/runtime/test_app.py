@@ -274,6 +274,32 @@ def test_log_keeps_and_redacts(models, tmp_path):
     assert first["version"] is None and first["proba"] is None
 
 
+def test_the_whole_row_may_be_sent(models, tmp_path):
+    """Columns of the training data that the model does not use: every protocol takes them, and the log has them."""
+    app, _ = make_app(models["binary"], log=log.Options(tmp_path / "log"))
+    whole, csv = ROW | {"late": True, "tail": "N1"}, b"hour,late,tail\n17,true,N1\n"
+    for one, two in ((ROW, whole), (ROW | {"hour": 5}, whole | {"hour": 5, "tail": 5})):
+        asked, sent = ({"dataframe_records": [row] * 2} for row in (one, two))
+        assert invocations(app, asked) == invocations(app, sent)
+        assert invocations(app, {"inputs": {name: [value] * 2 for name, value in two.items()}})[0] == 200
+        assert post(app, "/predict", one) == post(app, "/predict", two)
+        assert post(app, "/predict?late=true", two)[0] == 200
+        more = [tensor("late", datatype="BOOL", data=[True]), tensor("tail", datatype="BYTES", data=["N1"])]
+        plain, added = (
+            post(app, INFER, v2(one, id="a")),
+            post(app, INFER, {**v2(one, id="a"), "inputs": [*v2(one)["inputs"], *more]}),
+        )
+        assert plain == added and plain[0] == 200
+    assert invocations(app, csv, [(b"content-type", b"text/csv")])[0] == 200
+    status, answer = invocations(app, {"dataframe_records": [ROW, ROW | {"tail": [1]}]})
+    assert status == 400 and "row 1: column 'tail' takes one value, not [1]" in answer["message"]
+    assert invocations(app, {"inputs": {"hour": [1, 2], "tail": [None, {}]}})[0] == 400
+    assert b"tail" not in call(app, "GET", "/v2/models/flights")[2]  # no input of the model
+    app.close()
+    lines = logged(tmp_path / "log")
+    assert {"late": True, "tail": "N1"}.items() <= lines[2]["inputs"].items()
+
+
 def test_log_of_unknown_columns_is_refused(models, tmp_path):
     for options in (log.Options(tmp_path / "log", ("speed",)), log.Options(tmp_path / "log", redacted=("speed",))):
         with pytest.raises(UnknownColumn, match="speed"):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mlops_cli.models.lightgbm_settings import OBJECTIVES
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 from learnable import INPUTS, table
 
@@ -51,7 +53,11 @@ def test_models_side_by_side(cli, models):
     assert "different data" not in cli("inspect", "--compare", "a", "b").out
     told = json.loads(cli("inspect", "a", "b", "--compare", "--json").out)
     assert [one["kind"] for one in told["compared"]] == ["model", "model"] and "num_leaves" in told["differ"]
-    assert told["compared"][0]["settings"] == {"num_iterations": "5", "num_leaves": "7"}
+    assert told["compared"][0]["settings"] == {
+        "num_iterations": "5", "num_leaves": "7", "objective": "binary"
+    }  # fmt: skip
+    assert alike["objective"] == ["binary"] * 4
+    assert all(names[0] == task for task, names in OBJECTIVES.items())
     assert {"name", "value", "low", "high"} <= told["compared"][0]["valid"][0].keys()
     assert "2 trials, the best: num_leaves=" in cli("inspect", "b").out
     assert "trials:" not in cli("inspect", "a").out

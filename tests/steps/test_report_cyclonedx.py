@@ -9,7 +9,7 @@ import watching as world
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from mlops_cli.metrics.base import Certified, Measurements, Metric
+from mlops_cli.metrics.base import Certified, Decided, Measurements, Metric
 from mlops_cli.store import artefact, registry
 from mlops_cli.store.manifest import Input
 from mlops_cli.store.registry import Entry
@@ -26,6 +26,7 @@ def measured():
         target="won",
         positive=True,
         rows=400,
+        decided=Decided(threshold=0.2),
         certificate=Certified(None, ["the rows are of the train part"]),
         metrics=[
             Metric("precision", 0.9, 0.88, 0.92, 400),
@@ -90,9 +91,13 @@ def test_it_tells_what_was_measured_who_is_at_risk_and_what_gates_said(flights, 
     (risk,) = considered["fairnessAssessments"]
     assert risk["groupAtRisk"] == "sex=f" and "0.80 [0.70, 0.90] of sex=m" in risk["harms"]
     assert "train part" in considered["technicalLimitations"][0]
-    told = [(one["name"], json.loads(one["value"])) for one in card["properties"]]
+    plain = {one["name"]: one["value"] for one in card["properties"]}
+    assert plain["mlops:positive"] == "true" and json.loads(plain["mlops:decision"]) == {"threshold": 0.2}
+    told = [(one["name"], json.loads(one["value"])) for one in card["properties"] if one["name"] != "mlops:positive"]
     (policy,) = (value for name, value in told if name == "mlops:policy")
     (gate,) = (value for name, value in told if name == "mlops:gate")
+    (accepted,) = (value for name, value in told if name == "mlops:accepted-leaks")
+    assert accepted["why"] == "known" and accepted["alias"] == "production" and accepted["by"]
     assert policy["digest"].startswith("sha256:") and policy["alias"] == "production"
     assert (gate["gate"], gate["answer"], gate["owner"], gate["severity"], gate["why"]) == (
         "precision>=0.5", "pass", "Claims", "block", "drivers"

@@ -26,7 +26,7 @@ class Predict:
 
     def __init__(self, signature: Signature, key: str | None = None) -> None:
         self._known = {column.name: column for column in signature.accepted}
-        self._key = key
+        self._more = {key, *signature.aside}
         self._image = next((column.name for column in signature.columns if column.type == "image"), None)
         self._labels = [_label(label) for label in signature.classes or ()]
         self._decode = msgspec.json.Decoder(dict[str, Any] | list[dict[str, Any]]).decode
@@ -105,7 +105,7 @@ class Predict:
     def _value(self, name: str, text: str) -> Any:
         """A column's value from text; Refused (400) for a column that there is not."""
         column = self._known.get(name)
-        if name == self._image or (column is None and name != self._key):
+        if name == self._image or (column is None and name not in self._more):
             raise Refused(400, f"unknown column {name!r:.100}")
         return converter(column)(text) if text else None
 

@@ -185,7 +185,7 @@ class V2:
         if data is None:
             raise Refused(400, f"input {name!r} has no data")
         accepted = self._types.get(name)
-        if accepted is None and name != self._key:
+        if accepted is None and name != self._key and name not in self._signature.aside:
             raise Refused(400, f"unknown input {name!r}")
         if datatype not in _PYTHON or (accepted is not None and datatype not in accepted):
             takes = _OWN[self._columns[name].type] if accepted is not None else ", ".join(_PYTHON)
