@@ -29,7 +29,7 @@ ROWS = 20_000
 """Rows of a sample at most, so that 3 million rows take no longer than 20,000."""
 ANSWERS = {"lightgbm": 6_000_000}
 """How many answers asking every column five times may take, by family; of other families 300,000."""
-TREES, EXPLAINED = 600_000_000, 10_000_000
+TREES, EXPLAINED = 300_000_000, 5_000_000
 """How many answers of single trees that may take, and how many contributions of single trees are asked for: a model of
 thousands of trees takes milliseconds a row."""
 REPEATS = 5

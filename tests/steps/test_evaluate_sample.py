@@ -108,3 +108,21 @@ def test_a_model_of_many_trees_is_asked_about_fewer_rows(cli, monkeypatch):
     told = asked[0]
     assert len(told.rows) == told.frame.height == len(told.explained.values) == 60
     assert (told.actual == skewed()["count"].to_numpy()[told.rows]).all()
+
+
+def test_slices_of_a_quantile_are_judged_by_its_own_loss(cli):
+    judged(cli, "objective=quantile", "alpha=0.9")
+    cli("evaluate", "model", "--data", "t.parquet", "--slices", "40", "-o", "ev", "--force",
+        "--require", "worst_slice_pinball_loss<99").ref  # noqa: B018  # fmt: skip
+    found = json.loads(Path("ev/metrics.json").read_text())["metrics"]
+    told = json.loads(Path("ev/slices.json").read_text())
+    assert told["loss"] == "pinball_loss" and "x" in told["slices"][0]["name"]
+    assert {m["name"] for m in found if m["column"] == "slice"} == {"pinball_loss"}
+
+
+def test_the_score_that_training_tells_is_said_to_be_weighted_where_it_is(cli):
+    pl.DataFrame({"x": [row % 17 for row in range(300)], "y": ["a", "b", "b"] * 100}).write_parquet("t.parquet")
+    words = ("train", "t.parquet", "--target", "y", "--set", "num_iterations=5")
+    assert ", weighted log_loss " in cli(*words, "--class-weight", "balanced").err
+    plain = cli(*words).err
+    assert ", log_loss " in plain and "weighted" not in plain
