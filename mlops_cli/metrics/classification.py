@@ -73,7 +73,7 @@ def multiclass(
         # Half of Brier's (1950) sum over the classes: (1 - p)² of the actual one and p² of the others.
         brier = ((proba**2).sum(axis=1) - 2 * given + 1) / 2
         macro += _averages(("log_loss", "brier"), np.column_stack([_log_loss(given), brier]), seed, resamples, groups)
-        confidence = np.minimum(proba.max(axis=1), 1.0)
+        confidence = np.minimum(proba[np.arange(rows), predicted], 1.0)
         right = np.asarray(actual == predicted)
         macro.append(calibration.error(confidence, right, generator(seed, _CALIBRATED), resamples, groups))
         area, areas = _areas(actual, proba, levels, groups, seed, resamples, cells)

@@ -26,6 +26,9 @@ PAIRED = "compared row by row"
 FEWEST = 10
 """Below this many rows an interval is not worth the name, so no answer is drawn from one."""
 
+MANY = 1_000_000
+"""More rows than this are not counted when people are told how many would decide."""
+
 _ENDLESS = 1e6  # times as narrow an interval as this, nobody will ever have the rows for
 _SHAPE = re.compile(
     r"""\s*(?P<metric>[A-Za-z_][\w.]*)\s*
@@ -230,10 +233,18 @@ def _by_interval(gate: Gate, metric: Metric, low: float, high: float, bound: flo
 def in_words(metric: Metric, more: int) -> str:
     """How many more rows, or groups where rows belong together, since more rows of the same groups say little."""
     if metric.groups is UNSET:
-        return f"about {more:,} more labelled rows"
+        return f"{_about(more)} more labelled rows"
     each = metric.n / max(1, metric.groups)
     groups = max(1, math.ceil(more / max(1.0, each)))
-    return f"about {groups:,} more group{'s' * (groups > 1)} (of {each:.3g} labelled rows each)"
+    return f"{_about(groups)} more group{'s' * (groups > 1)} (of {each:.3g} labelled rows each)"
+
+
+def _about(more: int) -> str:
+    """A guess in no more digits than it bears: three, and none beyond a million, where the distance is all noise."""
+    if more > MANY:
+        return f"more than {MANY:,}"
+    step = int(10 ** max(0, len(str(more)) - 3))
+    return f"about {-(-more // step) * step:,}"
 
 
 def more_rows(metric: Metric, low: float, high: float, bound: float) -> int | None:

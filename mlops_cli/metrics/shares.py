@@ -11,7 +11,7 @@ from mlops_cli.metrics.intervals import LEVEL
 _Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 
-def wilson(count: int, rows: int) -> tuple[float, float]:
+def wilson(count: float, rows: float) -> tuple[float, float]:
     """The 95 % score interval of a share of `rows` > 0 rows, inside 0 to 1.
 
     (p + z²/2n ± z·√(p(1 − p)/n + z²/4n²)) / (1 + z²/n): Wilson, "Probable Inference, the Law of Succession, and

@@ -35,7 +35,7 @@ MEANINGS = {
     "rows": "rows that were measured",
     **{
         f"worst_slice_{name}": "of the slice that is most surely worse than the rest; of all rows where none is"
-        for name in ("log_loss", "error", "mae")
+        for name in ("log_loss", "error", "mae", "pinball_loss")
     },
     "selection_rate": "share of the rows that are predicted as the class",
     "fpr": "of the rows that are not of the class, the share predicted as it all the same",

@@ -112,7 +112,7 @@ def build(work: Work, payload: Path) -> Contents:
         _write(payload / evaluate_compare.FILE, compared)
         more.comparison = [evaluate_compare.section(compared, evaluate_page.HEADLINES[measured.task])]
     if work.slices:
-        found, metrics = evaluate_slices.search(answers, work.slices, work.seed)
+        found, metrics = evaluate_slices.search(answers, work.slices, work.seed, signature.alpha or None)
         measured = msgspec.structs.replace(measured, metrics=[*measured.metrics, *metrics])
         _write(payload / evaluate_slices.FILE, found)
         more.slices = [evaluate_slices.section(found)]

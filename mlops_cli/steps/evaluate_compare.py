@@ -10,7 +10,7 @@ import polars as pl
 from msgspec import UNSET
 
 from mlops_cli.errors import SchemaMismatch
-from mlops_cli.metrics import gate, mcnemar, wording
+from mlops_cli.metrics import gate, mcnemar, per_row, wording
 from mlops_cli.metrics.base import Label, Measurements, Metric, Subject, comparable, text_of
 from mlops_cli.metrics.mcnemar import McNemar
 from mlops_cli.reports.html import Bar, Cell, Measure, Section, Table, Text
@@ -22,9 +22,7 @@ FILE = "comparison.json"
 Answer = Literal["better", "worse", "undecided"]
 
 MAIN = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "rmse"}
-"""The metric whose answer is the answer, by task."""
-_OF_LOSS = {"quantile": "pinball_loss", "regression_l1": "mae"}
-"""The same by what a regression has learnt: rmse is least for the mean, and would have a quantile or median lose."""
+"""The metric whose answer is the answer, by task; of some losses another, see `per_row.OF_LOSS`."""
 
 LESS_IS_BETTER = frozenset(
     {"log_loss", "brier", "ece", "rmse", "mae", "median_absolute_error", "mape", "cost"}
@@ -99,7 +97,7 @@ def compare(measured: Measurements, rows: pl.DataFrame, champion: Artefact, seed
     found = [
         _compared(one, values[0].get(one.name), values[1].get(one.name)) for one in differences if one.column is None
     ]
-    by = MAIN[measured.task] if measured.loss is UNSET else _OF_LOSS.get(measured.loss, MAIN[measured.task])
+    by = MAIN[measured.task] if measured.loss is UNSET else per_row.OF_LOSS.get(measured.loss, MAIN[measured.task])
     main = next((one for one in found if one.name == by), None)
     tested = None
     if measured.task != "regression":

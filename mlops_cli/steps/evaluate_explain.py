@@ -12,7 +12,6 @@ from mlops_cli.metrics.base import Metric, text_of
 from mlops_cli.metrics.gate import FEWEST
 from mlops_cli.reports.html import Bar, Block, Cell, Measure, Section, Text
 from mlops_cli.reports.html import Table as Sheet
-from mlops_cli.runtime.predictors import Explainer
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.steps import (
     evaluate_dependence,
@@ -57,17 +56,17 @@ def about(
     metrics: list[Metric] = []
     sections: list[Section] = []
     if explain:
-        explained = sample.predictor.explain(sample.batch) if isinstance(sample.predictor, Explainer) else None
+        few = sample.fewer()
         enough = len(sample.rows) >= FEWEST
         metrics += evaluate_importance.measure(sample, seed) if enough else []
-        ranked = evaluate_importance.ranked(metrics, explained)
+        ranked = evaluate_importance.ranked(metrics, few.explained)
         document = Document(
             rows=len(sample.rows),
             metric=sample.metric,
             importance=ranked,
             alike=evaluate_importance.alike(sample) if enough else [],
             dependence=evaluate_dependence.measure(sample, [one.column for one in ranked], seed),
-            wrong=evaluate_worst.find(table, answers, sample),
+            wrong=evaluate_worst.find(table, answers, few),
         )
         (payload / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
         sections += _sections(document, signature)
@@ -90,7 +89,7 @@ def _importance(document: Document) -> Section:
         return Section("What the answers depend on", [], f"{document.rows} rows are too few to say.")
     shown = document.importance[:_SHOWN]
     ends = [end for one in shown for end in (one.low, one.high) if end is not None]
-    scale = min(0.0, *ends), max(*ends, 1e-9)
+    scale = min([0.0, *ends]), max([1e-9, *ends])
     rows: list[list[Cell]] = []
     for one in shown:
         metric = Metric("importance", one.value, one.low, one.high, document.rows)

@@ -77,7 +77,7 @@ def confidence(answers: Answers, measured: Measurements) -> list[Section]:
     if answers.proba is None:
         return []
     right = np.asarray(answers.actual == answers.predicted)
-    sure = np.minimum(answers.proba.max(axis=1), 1.0)
+    sure = np.minimum(answers.proba[np.arange(len(answers.proba)), answers.predicted.astype(np.int64)], 1.0)
     known = shapes.calibration(sure, right)
     edges = np.linspace(0.0, 1.0, 41)
     half = shapes.shares(sure[right]), shapes.shares(sure[~right])

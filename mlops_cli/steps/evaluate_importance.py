@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from mlops_cli.metrics import per_row
+from mlops_cli.metrics import grouped, per_row
 from mlops_cli.metrics.base import Metric, metric
 from mlops_cli.metrics.intervals import Floats, generator
 from mlops_cli.runtime.columns import Column
@@ -54,9 +54,11 @@ def measure(sample: Sample, seed: int) -> list[Metric]:
         if not after:
             found.append(Metric(NAME, None, None, None, len(sample.rows), name))
             continue
-        value, ends = per_row.worsening(sample.metric, sample.before, np.stack(after), seed, _DRAWN + number)
+        value, ends = per_row.worsening(
+            sample.metric, sample.before, np.stack(after), seed, _DRAWN + number, sample.groups
+        )
         found.append(metric(NAME, value, ends, len(sample.rows), name))
-    return found
+    return grouped.alone(found, sample.groups)
 
 
 def ranked(metrics: Sequence[Metric], explained: Explanation | None) -> list[Importance]:

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mlops_cli.errors import Usage
-from mlops_cli.metrics import per_row, wording
+from mlops_cli.metrics import grouped, per_row, wording
 from mlops_cli.metrics.base import Metric, metric
 from mlops_cli.metrics.intervals import generator
-from mlops_cli.metrics.shares import wilson
 from mlops_cli.reports.html import Bar, Cell, Measure, Section, Table
 from mlops_cli.runtime.columns import Batch, Column
 from mlops_cli.runtime.predictors import Prediction
@@ -106,12 +105,10 @@ def _moved(sample: Sample, kind: str, level: str, answer: Prediction | None, see
     n, name = len(sample.rows), suffix(sample.metric)
     if answer is None:
         return [Metric(each, None, None, None, n, kind, level) for each in (FLIPPED, name)]
-    flips = int(_flipped(sample, answer).sum())
-    value, ends = per_row.worsening(sample.metric, sample.before, sample.numbers(answer)[None], seed, stream)
-    return [
-        metric(FLIPPED, flips / n, wilson(flips, n), n, kind, level),
-        metric(name, value, ends, n, kind, level),
-    ]
+    flips = per_row.share(_flipped(sample, answer), sample.groups)
+    worse = per_row.worsening(sample.metric, sample.before, sample.numbers(answer)[None], seed, stream, sample.groups)
+    found = [metric(each, *ended, n, kind, level) for each, ended in ((FLIPPED, flips), (name, worse))]
+    return grouped.alone(found, sample.groups)
 
 
 def _flipped(sample: Sample, answer: Prediction) -> np.ndarray:

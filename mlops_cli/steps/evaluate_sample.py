@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from msgspec import UnsetType
 from numpy.typing import NDArray
 
 from mlops_cli.errors import InputUnusable
 from mlops_cli.metrics import per_row
+from mlops_cli.metrics.grouped import Groups
 from mlops_cli.metrics.intervals import Floats, Ints, generator
 from mlops_cli.runtime import predictors
 from mlops_cli.runtime.columns import Batch, Column
-from mlops_cli.runtime.predictors import Prediction, Predictor
+from mlops_cli.runtime.predictors import Explainer, Explanation, Prediction, Predictor
 from mlops_cli.runtime.signature import Signature
 from mlops_cli.sources.names import exactly
 from mlops_cli.steps import batches, processors, tables
@@ -26,7 +29,11 @@ ROWS = 20_000
 """Rows of a sample at most, so that 3 million rows take no longer than 20,000."""
 ANSWERS = {"lightgbm": 6_000_000}
 """How many answers asking every column five times may take, by family; of other families 300,000."""
+TREES, EXPLAINED = 300_000_000, 5_000_000
+"""How many answers of single trees that may take, and how many contributions of single trees are asked for: a model of
+thousands of trees takes milliseconds a row."""
 REPEATS = 5
+_LEAST = 500
 _SAMPLE = 200  # a stream of random numbers
 
 
@@ -34,7 +41,8 @@ _SAMPLE = 200  # a stream of random numbers
 class Sample:
     """Rows to ask about: `rows` are their places among the answers, `frame` the model's columns, `batch` the same.
 
-    `before` are the (rows,) numbers whose mean is `metric`, as the model answers the rows as they are.
+    `before` are the (rows,) numbers whose mean is `metric`, as the model answers the rows as they are. `groups`
+    says which of the rows belong together, `trees` how many trees answer a row.
     """
 
     predictor: Predictor
@@ -45,11 +53,31 @@ class Sample:
     answer: Prediction
     metric: str
     before: Floats
+    groups: Groups | None = None
+    trees: int = 1
 
     @property
     def signature(self) -> Signature:
         """What the model takes."""
         return self.predictor.signature
+
+    @cached_property
+    def explained(self) -> Explanation | None:
+        """What each column adds to the answers; None of a model that cannot say."""
+        return self.predictor.explain(self.batch) if isinstance(self.predictor, Explainer) else None
+
+    def fewer(self) -> Sample:
+        """Those of the rows that contributions are asked of: as many as EXPLAINED allows, evenly spaced."""
+        size = max(_LEAST, EXPLAINED // self.trees)
+        if len(self.rows) <= size:
+            return self
+        some = np.linspace(0, len(self.rows), size, endpoint=False).astype(np.int64)
+        proba = None if self.answer.proba is None else self.answer.proba[some]
+        return replace(
+            self, rows=self.rows[some], frame=self.frame[some.tolist()], batch=picked(self.batch, some),
+            actual=self.actual[some], answer=Prediction(self.answer.values[some], proba), before=self.before[some],
+            groups=None if self.groups is None else self.groups.part(some),
+        )  # fmt: skip
 
     def ask(self, changed: Batch) -> Prediction | None:
         """The answers to other columns in the place of some; None where the model cannot take them."""
@@ -66,12 +94,15 @@ class Sample:
 def numbers(signature: Signature, metric: str, actual: NDArray[np.generic], answer: Prediction) -> Floats:
     """The (rows,) numbers whose mean is a metric of some answers."""
     positive = signature.positive_index() if signature.task == "binary" else 0
-    return per_row.numbers(metric, actual, answer.values, answer.proba, positive)
+    alpha = None if isinstance(signature.alpha, UnsetType) else signature.alpha
+    return per_row.numbers(metric, actual, answer.values, answer.proba, positive, alpha)
 
 
 def draw(model: Path, table: Table, signature: Signature, answers: Answers, seed: int) -> Sample:
     """A sample of the rows that `answers` are of, the same for the same seed; the table is read once more."""
-    size = min(ROWS, max(500, ANSWERS.get(signature.family, 300_000) // (REPEATS * len(signature.columns))))
+    trees = (model / "model.txt").read_bytes().count(b"\nTree=") if signature.family == "lightgbm" else 1
+    most = min(ANSWERS.get(signature.family, 300_000), TREES // max(1, trees))
+    size = min(ROWS, max(_LEAST, most // (REPEATS * len(signature.columns))))
     every = len(answers.actual)
     rows = np.arange(every)
     if every > size:
@@ -81,9 +112,11 @@ def draw(model: Path, table: Table, signature: Signature, answers: Answers, seed
     predictor = predictors.load(model, processors.count())
     answer = batches.predict(predictor, batch, table.name)
     actual = answers.actual[rows]
-    metric = per_row.main_metric(signature.task, actual, answer.proba)
+    loss = None if isinstance(signature.loss, UnsetType) else signature.loss
+    metric = per_row.main_metric(signature.task, actual, answer.values, answer.proba, loss)
     before = numbers(signature, metric, actual, answer)
-    return Sample(predictor, rows, frame, batch, actual, answer, metric, before)
+    groups = None if answers.groups is None else answers.groups.part(rows)
+    return Sample(predictor, rows, frame, batch, actual, answer, metric, before, groups, max(1, trees))
 
 
 def read(table: Table, signature: Signature, answers: Answers, rows: Sequence[int] | Ints) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import polars as pl
 from msgspec import UNSET
 
 from mlops_cli.errors import InputUnusable, Usage
-from mlops_cli.metrics import grouped, wording, worst
+from mlops_cli.metrics import grouped, regression, wording, worst
 from mlops_cli.metrics.base import Metric, metric
 from mlops_cli.metrics.intervals import Floats, generator, percentiles
 from mlops_cli.metrics.worst import Coded, Measured
@@ -82,7 +82,7 @@ def columns(signature: Signature, by: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*(c.name for c in signature.columns if c.type != "image"), *by]))
 
 
-def search(answers: Answers, least: int, seed: int) -> tuple[Slices, list[Metric]]:
+def search(answers: Answers, least: int, seed: int, alpha: float | None = None) -> tuple[Slices, list[Metric]]:
     """The worst slices of the columns in `answers.inputs`, and their metrics: the loss of each, and of the worst.
 
     InputUnusable where there are fewer rows than a slice is to have.
@@ -91,7 +91,7 @@ def search(answers: Answers, least: int, seed: int) -> tuple[Slices, list[Metric
     rows = len(answers.actual)
     if rows < least:
         raise InputUnusable(f"--slices {least:,}: there are {rows:,} rows in all", "ask for smaller slices")
-    name, loss = losses(answers)
+    name, loss = losses(answers, alpha)
     coded = [each for each in (code(series, least) for series in answers.inputs) if each.levels]
     measured, searched = worst.search(coded, loss, least, answers.groups, generator(seed, _STREAM))
     found = [_found(one, coded) for one in measured]
@@ -103,10 +103,14 @@ def search(answers: Answers, least: int, seed: int) -> tuple[Slices, list[Metric
     return Slices(loss=name, least=least, searched=searched, columns=names, slices=found), metrics
 
 
-def losses(answers: Answers) -> tuple[str, Floats]:
-    """What each row is bad by, and the name of its mean: log_loss, the share of errors without probabilities, mae."""
+def losses(answers: Answers, alpha: float | None = None) -> tuple[str, Floats]:
+    """What each row is bad by, and the name of its mean: log_loss, the share of errors without probabilities; mae, of a
+    model of the `alpha` quantile pinball_loss."""
     if not answers.labels:
-        return "mae", np.abs(answers.predicted.astype(np.float64) - answers.actual.astype(np.float64))
+        actual, predicted = answers.actual.astype(np.float64), answers.predicted.astype(np.float64)
+        if alpha is not None:
+            return "pinball_loss", regression.pinball(actual, predicted, alpha)
+        return "mae", np.abs(predicted - actual)
     if answers.proba is None:
         return "error", np.asarray(answers.actual != answers.predicted, dtype=np.float64)
     actual = answers.actual.astype(np.int64)

@@ -105,7 +105,8 @@ def _nearest(sample: Sample, batch: Batch, right: Ints, predicted: np.ndarray) -
 def _space(sample: Sample, batch: Batch) -> tuple[Floats, Floats]:
     """Where rows of a batch and of the sample lie."""
     if isinstance(sample.predictor, Explainer):
-        return sample.predictor.explain(batch).values, sample.predictor.explain(sample.batch).values
+        assert sample.explained is not None
+        return sample.predictor.explain(batch).values, sample.explained.values
     mine, theirs = [], []
     for name in sample.signature.names:
         ours, others = batch[name], sample.batch[name]

@@ -255,7 +255,7 @@ def _build(
     for file, data in files.items():
         (payload / file).write_bytes(data)
     searched = found.trials.told() if found else ""
-    told = [rows.note, parts.note, *chosen.notes, *trainer.notes, searched, _told(target, fit, metric)]
+    told = [rows.note, parts.note, *chosen.notes, *trainer.notes, searched, _told(target, fit, metric, asked.terms)]
     if kept is not fit:
         told.append(f"the model then learnt from all {rows.rows + rows.valid_rows:,} rows: {kept.rounds} rounds")
     told += decided.notes
@@ -341,10 +341,11 @@ def _kept(ctx: Context, trainer: Trainer, fit: Fit, settings: Mapping[str, Any],
     return fit, kept
 
 
-def _told(target: Target, fit: Fit, metric: str) -> str:
+def _told(target: Target, fit: Fit, metric: str, counting: terms.Terms) -> str:
     """The fit in words."""
     classes = "" if target.classes is None else f", {len(target.classes)} classes"
     positive = "" if target.positive is None else f", positive is {text_of(target.positive)}"
-    score = "" if fit.score is None else f", {metric} {fit.score:.4g} on the valid rows"
+    weighed = "weighted " * bool(counting.weight or counting.classes)
+    score = "" if fit.score is None else f", {weighed}{metric} {fit.score:.4g} on the valid rows"
     learnt = f"{fit.rounds} rounds" if fit.rounds else "as it was made"
     return f"{target.task} of {target.name}{classes}{positive}: {learnt}{score}"

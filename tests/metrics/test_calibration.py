@@ -75,3 +75,11 @@ def test_of_several_classes_it_is_of_the_predicted_one():
     assert found["brier"].value == pytest.approx(
         ((np.pad(proba, ((0, 0), (0, 1))) - truth) ** 2).sum(axis=1).mean() / 2
     )
+
+
+def test_confidence_is_that_in_the_predicted_class_also_where_that_is_not_the_likeliest():
+    """As when the class of least expected cost is answered."""
+    proba = np.tile([0.6, 0.3, 0.1], (200, 1))
+    actual = (np.arange(200) % 10 < 3).astype(int)
+    found = classification.multiclass(actual, np.ones(200, int), proba, ["a", "b", "c"])
+    assert next(m.value for m in found if m.name == "ece") == pytest.approx(0, abs=1e-9)

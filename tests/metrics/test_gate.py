@@ -184,3 +184,15 @@ def test_a_champion_that_was_not_measured_so_is_inconclusive():
     other = [Metric("roc_auc", 0.8, 0.7, 0.9, 100)]
     found = gate.judge(gate.parse("flip_rate[noise=0.05]<=champion"), own, champion=other)
     assert found.answer == "inconclusive" and "the champion has no value" in found.reason
+
+
+def test_a_guess_of_rows_has_three_digits_and_none_beyond_a_million():
+    one = Metric("roc_auc", 0.5, 0.4, 0.6, 100)
+    told = [gate.in_words(one, more) for more in (7, 999, 28_465, 999_001, 60_387_238)]
+    assert told == [
+        "about 7 more labelled rows",
+        "about 999 more labelled rows",
+        "about 28,500 more labelled rows",
+        "about 1,000,000 more labelled rows",
+        "more than 1,000,000 more labelled rows",
+    ]
