@@ -28,6 +28,9 @@ HELD_OUT = 0.15
 FEWEST = 10
 """Of fewer rows none are held out: one or two would say nothing."""
 
+LOOKED_AT = 20_000
+"""Of more rows no family asks whether a key repeats: they are not divided again."""
+
 _CERTIFICATE = "certificate.json"
 _HELD = "\0held"
 _LIMIT = int(HELD_OUT * 2**64)  # of all hashes
@@ -214,13 +217,10 @@ def apart(cut: Cut, rows: Counted) -> bool:
 
     A key that is different in every row names cases, and keeps none together.
     """
-    keys = [key for key in cut.key if key in rows.train.collect_schema()]
-    if cut.group or cut.time or not keys:
+    keys = [exactly(key) for key in cut.key if key in rows.train.collect_schema()]
+    if cut.group or cut.time or not keys or rows.rows > LOOKED_AT:
         return bool(cut.group or cut.time or cut.key)
-    different = (
-        rows.train.select(pl.struct([exactly(key) for key in keys]).n_unique()).collect(engine="streaming").item()
-    )
-    return bool(different < rows.rows)
+    return bool(rows.train.select(pl.struct(keys).n_unique()).collect(engine="streaming").item() < rows.rows)
 
 
 def check(rows: Counted, target: Target, asked: Terms) -> None:
