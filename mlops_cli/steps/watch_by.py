@@ -9,11 +9,10 @@ import msgspec
 import polars as pl
 
 from mlops_cli.drift.base import DriftTest
-from mlops_cli.errors import UnknownColumn, Usage
-from mlops_cli.metrics.base import CLASS, Metric
+from mlops_cli.metrics.base import Metric
 from mlops_cli.metrics.gate import Gate
-from mlops_cli.runtime.signature import InputColumn, Signature
-from mlops_cli.steps import evaluate_rows, tables, watch_columns, watch_drift
+from mlops_cli.runtime.signature import Signature
+from mlops_cli.steps import evaluate_rows, tables, watch_columns, watch_drift, watch_places
 from mlops_cli.steps.watch_drift import Reference
 from mlops_cli.steps.watch_join import BROUGHT
 from mlops_cli.steps.watch_log import INPUT, Log
@@ -35,42 +34,15 @@ class Cut:
         return list(self.rows)
 
 
-def wanted(by: Sequence[str], signature: Signature, key: str | None = None) -> list[InputColumn]:
-    """What to read from the log: what it has of every row, and as text what of `by` and `key` rows may have brought.
-
-    Usage for what no log can be cut by.
-    """
-    if CLASS in by:
-        raise Usage(f"--by {CLASS}: {CLASS!r} means the classes in gates", "cut by another column")
-    known = {column.name for column in signature.logged}
-    more = [name for name in dict.fromkeys([*by, key]) if name is not None and name not in known]
-    return [*signature.logged, *(InputColumn(name, "string") for name in more)]
-
-
-def places(
-    by: Sequence[str], log: Log, signature: Signature, actuals: Collection[str], others: Collection[str] = ()
-) -> tuple[list[str], list[str]]:
-    """The columns of `by` to take from the log, and those that only the `actuals` bring; UnknownColumn for the rest.
-
-    `others` are known elsewhere. One that the log may have and does not hold is of the log where the actuals lack it.
-    """
-    held = {column.name for column in log.logged}
-    known = list(dict.fromkeys([*(column.name for column in signature.logged), *signature.aside, *held]))
-    late = [column for column in dict.fromkeys(by) if column not in held and column not in others and column in actuals]
-    for column in by:
-        if column not in known and column not in others and column not in late:
-            has = f"the log may have {', '.join(known)}" + (f"; the actuals have {', '.join(actuals)}" * bool(actuals))
-            raise UnknownColumn(f"--by {column}: neither the log nor the actuals have such a column", has)
-    return [column for column in dict.fromkeys(by) if column in known and column not in late], late
-
-
-def cut(log: Log, column: str) -> tuple[Log, Cut]:
+def cut(log: Log, column: str, signature: Signature) -> tuple[Log, Cut]:
     """The log with the level of each row in one more column; no level where the log does not hold the column."""
     if not log.rows or column not in {one.name for one in log.logged}:
         return add(log, column, pl.Series(column, [None] * log.rows, pl.String))
     with tables.reading("the log"):
         values = log.frame.select(pl.col(INPUT + column).alias(column)).collect(engine="streaming")[column]
-    return add(log, column, evaluate_rows.levelled(_numbers(values))[0])
+    if column not in {one.name for one in signature.logged}:
+        values = watch_places.numbers(values)
+    return add(log, column, evaluate_rows.levelled(values)[0])
 
 
 def late(rows: pl.DataFrame, column: str) -> tuple[pl.DataFrame, Cut]:
@@ -78,14 +50,6 @@ def late(rows: pl.DataFrame, column: str) -> tuple[pl.DataFrame, Cut]:
     levels, names = evaluate_rows.levelled(rows[BROUGHT + column].alias(column))
     counts = dict(levels.value_counts(name="rows").iter_rows())
     return rows.with_columns(levels.alias(LEVEL + column)), Cut(column, {name: counts[name] for name in names})
-
-
-def _numbers(values: pl.Series) -> pl.Series:
-    """Texts that are all numbers, of more values than there may be levels, as numbers: they are cut into quarters."""
-    if values.dtype != pl.String or values.n_unique() <= evaluate_rows.MOST_LEVELS:
-        return values
-    numbers = values.cast(pl.Float64, strict=False)
-    return values if numbers.null_count() > values.null_count() else numbers
 
 
 def add(log: Log, column: str, levels: pl.Series) -> tuple[Log, Cut]:

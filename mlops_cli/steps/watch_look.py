@@ -19,6 +19,7 @@ from mlops_cli.steps import (
     watch_join,
     watch_log,
     watch_measure,
+    watch_places,
     watch_readings,
     watch_rules,
     watch_telemetry,
@@ -75,18 +76,18 @@ def look(
     device = stream.readings.counts.device if stream else None
     others = [device] if device else []
     rules = subject.rules if sources.schema is None else watch_rules.from_file(sources.schema, signature)
-    wanted = watch_by.wanted(sources.by, signature, sources.key)
+    wanted = watch_places.wanted(sources.by, signature, sources.key)
     with (
         _actuals(ctx, sources) as actuals,
         watch_log.read(ctx, Path(sources.log), span, subject.answered, wanted) as whole,
     ):
         there = [] if actuals is None else tables.schema_of(actuals.frame, actuals.name).names()
-        by, late = watch_by.places(sources.by, whole, signature, there, others)
+        by, late = watch_places.places(sources.by, whole, signature, there, others)
         missed = {*(column.name for column in signature.logged), *by}
         whole = replace(whole, unlogged=[name for name in whole.unlogged if name in missed and name not in late])
         log, cuts = whole, []
         for column in by:
-            log, cut = watch_by.cut(log, column)
+            log, cut = watch_by.cut(log, column, signature)
             cuts.append(cut)
         quarters = Quarters([], 0, {})
         if stream:
