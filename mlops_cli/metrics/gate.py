@@ -256,6 +256,11 @@ def more_rows(metric: Metric, low: float, high: float, bound: float) -> int | No
     return max(1, math.ceil(metric.n * (half / distance) ** 2 * (1 - 1e-9)) - metric.n)
 
 
+def known(gate: Gate, metrics: Sequence[Metric], target: str | None = None) -> None:
+    """Refuse a gate about none of the metrics that will be measured; Usage. Levels of columns are not looked at."""
+    _asked(gate, metrics, target)
+
+
 def _asked(gate: Gate, metrics: Sequence[Metric], target: str | None) -> Metric | None:
     """The metric that a gate names; what a policy asks and this command does not measure, it may ask of others only."""
     try:

@@ -23,6 +23,7 @@ from mlops_cli.steps import (
     evaluate_cost,
     evaluate_data,
     evaluate_groups,
+    evaluate_offered,
     evaluate_page,
     evaluate_robustness,
     evaluate_slices,
@@ -103,6 +104,10 @@ def run(ctx: Context, given: Given, options: Options, output: Output) -> Outcome
     if options.robustness:
         evaluate_robustness.refuse_images(pictures)
         gates += [gate.parse(text) for text in evaluate_robustness.IMPLIED]
+    evaluate_offered.check(
+        gates, signature, options.by, priced,
+        slices=bool(options.slices), explain=options.explain, robustness=options.robustness,
+    )  # fmt: skip
     found = evaluate_data.find(ctx, model.artefact, options.data)
     twice = options.against is not None or pictures or options.explain or options.robustness
     with tables.replayable(found.table) if twice else contextlib.nullcontext(found.table) as table:

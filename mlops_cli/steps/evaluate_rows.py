@@ -222,7 +222,12 @@ def _truth(actual: pl.Series, signature: Signature, name: str) -> tuple[NDArray[
     if len(strange) == len(there) or (strange and signature.task == "binary"):
         known = ", ".join(map(text_of, signature.classes[:8]))
         found = ", ".join(map(text_of, strange[:8]))
-        raise SchemaMismatch(f"{what} has values that the model does not know: {found}", f"it knows {known}")
+        other = {str, bool} & {type(value) for value in signature.classes} - {type(value) for value in strange}
+        written = f" as {'text' if str in other else 'true and false'}" if other else ""
+        raise SchemaMismatch(
+            f"{what} ({str(actual.dtype).lower()}) has values that the model does not know: {found}",
+            f"it knows {known}{written}",
+        )
     labels: list[Label] = [*signature.classes, *strange]
     codes = [labels.index(value) for value in there]
     old = pl.Series(there, dtype=plain.dtype)
@@ -256,11 +261,27 @@ def levelled(series: pl.Series) -> tuple[pl.Series, list[str]]:
 
 
 def _quarters(series: pl.Series) -> pl.Series:
-    """Each value as the quarter it lies in: `<= 502`, `502 to 872`, `872 to 1389`, `> 1389`."""
-    ordered = series.drop_nulls().sort()
-    edges = list(dict.fromkeys(ordered[len(ordered) * part // 4] for part in (1, 2, 3)))
-    ends = [f"{edge:g}" if isinstance(edge, float) else str(edge) for edge in edges]
-    names = [f"<= {ends[0]}", *(f"{low} to {high}" for low, high in pairwise(ends)), f"> {ends[-1]}"]
-    part = sum((series > edge).cast(pl.Int64) for edge in edges)
-    assert isinstance(part, pl.Series)
+    """Each value as the quarter it lies in: `<= 502`, `502 to 872`, `872 to 1389`, `> 1389`; null without a value."""
+    part, names = quarters(series)
     return part.replace_strict(list(range(len(names))), names, return_dtype=pl.String).alias(series.name)
+
+
+def quarters(series: pl.Series) -> tuple[pl.Series, list[str]]:
+    """The number of each value's quarter, null where there is no value or it is NaN, and the quarters' names."""
+    there = series.fill_nan(None) if series.dtype.is_float() else series
+    ordered = there.drop_nulls().sort()
+    edges = list(dict.fromkeys(ordered[len(ordered) * part // 4] for part in (1, 2, 3)))
+    ends = _distinct(edges)
+    names = [f"<= {ends[0]}", *(f"{low} to {high}" for low, high in pairwise(ends)), f"> {ends[-1]}"]
+    part = sum((there > edge).cast(pl.UInt8) for edge in edges)
+    assert isinstance(part, pl.Series)
+    return part, names
+
+
+def _distinct(edges: Sequence[object]) -> list[str]:
+    """Different values as different texts, numbers in six digits if these tell them apart."""
+    for digits in (6, 9, 12, 17):
+        texts = [f"{edge:.{digits}g}" if isinstance(edge, float) else str(edge) for edge in edges]
+        if len(set(texts)) == len(edges):
+            break
+    return texts

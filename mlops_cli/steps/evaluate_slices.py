@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -17,7 +16,7 @@ from mlops_cli.metrics.intervals import Floats, generator, percentiles
 from mlops_cli.metrics.worst import Coded, Measured
 from mlops_cli.reports.html import Bar, Cell, Measure, Section, Table, Text
 from mlops_cli.runtime.signature import Signature
-from mlops_cli.steps.evaluate_rows import Answers
+from mlops_cli.steps.evaluate_rows import Answers, quarters
 
 FILE = "slices.json"
 COLUMN = "slice"
@@ -126,7 +125,8 @@ def code(series: pl.Series, least: int) -> Coded:
     if series.dtype.is_nested() or series.dtype == pl.Binary:
         return Coded(name, np.zeros(len(series), np.uint8), [])
     if (series.dtype.is_numeric() or series.dtype.is_temporal()) and series.n_unique() > _VALUES:
-        codes, levels = _quarters(series)
+        codes, levels = quarters(series)
+        codes = codes.fill_null(0)
     else:
         counts = series.value_counts(name="rows").drop_nulls().filter(pl.col("rows") >= least)
         kept = counts.sort("rows", "value", descending=[True, False]).head(_LEVELS)["value"]
@@ -140,18 +140,6 @@ def code(series: pl.Series, least: int) -> Coded:
     found = codes.to_numpy().astype(np.uint8)
     found[missing.to_numpy()] = len(levels) - 1
     return Coded(name, found, levels)
-
-
-def _quarters(series: pl.Series) -> tuple[pl.Series, list[str]]:
-    """Each value's quarter, and their names: `<= 502`, `502 to 872`, `> 872`."""
-    there = series.drop_nulls()
-    there = there.drop_nans() if series.dtype.is_float() else there
-    ordered = there.sort()
-    edges = list(dict.fromkeys(ordered[len(ordered) * part // 4] for part in (1, 2, 3)))
-    ends = [f"{edge:.6g}" if isinstance(edge, float) else str(edge) for edge in edges]
-    names = [f"<= {ends[0]}", *(f"{low} to {high}" for low, high in pairwise(ends)), f"> {ends[-1]}"]
-    place = sum(((series > edge).cast(pl.UInt8) for edge in edges), pl.zeros(len(series), pl.UInt8, eager=True))
-    return place.fill_null(0), names
 
 
 def _found(one: Measured, coded: Sequence[Coded]) -> Found:
