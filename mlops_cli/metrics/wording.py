@@ -95,7 +95,8 @@ def _written(number: float, metric: Metric) -> str:
         return f"{number:,.0f}" if number.is_integer() else f"{number:.4g}"
     half = (metric.high - metric.low) / 2
     decimals = 3 if half == 0 else min(6, max(0, 1 - math.floor(math.log10(3 * half))))
-    return f"{number:,.{decimals}f}"
+    text = f"{number:,.{decimals}f}"
+    return text if text.strip("-0.") else text.removeprefix("-")  # not -0.00
 
 
 def table(judgements: Sequence[Judgement]) -> list[str]:

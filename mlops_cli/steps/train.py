@@ -215,6 +215,8 @@ def _build(
 ) -> Contents:
     """Everything from the rows to the files of the model."""
     target = targets.infer(parts.all, options.target, asked.task, options.positive)
+    offered = asked.family.metrics(target.task, asked.settings)
+    metric = _metric(offered, options.tuning.metric, target)
     parts = train_data.sound(parts, target)
     rows = train_data.counted(parts, target)
     train_data.check(rows, target, asked.terms)
@@ -223,8 +225,6 @@ def _build(
     own = {target.name} | ({learning.weight} if learning.weight else set())
     chosen = train_columns.choose(rows, target, source, learning.exclude, learning.include, own)
     given_rows, rows = rows, chosen.rows  # the same rows, those before with the columns that cut folds
-    offered = asked.family.metrics(target.task, asked.settings)
-    metric = _metric(offered, options.tuning.metric, target)
     name = source.train.name
     given = Tables(
         rows.train,
@@ -257,7 +257,7 @@ def _build(
     searched = found.trials.told() if found else ""
     told = [rows.note, parts.note, *chosen.notes, *trainer.notes, searched, _told(target, fit, metric, asked.terms)]
     if kept is not fit:
-        told.append(f"the model then learnt from all {rows.rows + rows.valid_rows:,} rows: {kept.rounds} rounds")
+        told.append(f"the model then learnt from all {rows.rows + rows.valid_rows:,} rows: {_rounds(kept.rounds)}")
     told += decided.notes
     params = asked.written | {"task": target.task, "rounds": kept.rounds}
     if source.train.commands:
@@ -347,5 +347,10 @@ def _told(target: Target, fit: Fit, metric: str, counting: terms.Terms) -> str:
     positive = "" if target.positive is None else f", positive is {text_of(target.positive)}"
     weighed = "weighted " * bool(counting.weight or counting.classes)
     score = "" if fit.score is None else f", {weighed}{metric} {fit.score:.4g} on the valid rows"
-    learnt = f"{fit.rounds} rounds" if fit.rounds else "as it was made"
+    learnt = _rounds(fit.rounds) if fit.rounds else "as it was made"
     return f"{target.task} of {target.name}{classes}{positive}: {learnt}{score}"
+
+
+def _rounds(count: int) -> str:
+    """So many rounds in words."""
+    return f"{count} round" if count == 1 else f"{count} rounds"
