@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,10 @@ from mlops_cli.errors import InputUnusable, Usage
 from mlops_cli.models import lightgbm_folds, lightgbm_metrics, lightgbm_settings, terms
 from mlops_cli.models.base import Fit, Fold, Progress, Report, Settings, Tables
 from mlops_cli.models.lightgbm_prepare import prepare
-from mlops_cli.models.lightgbm_rows import Rows, lightgbm
+from mlops_cli.models.lightgbm_rows import Binned, Rows, lightgbm
 from mlops_cli.models.lightgbm_settings import FOLDS, ROUNDS_WITHOUT_VALID, WHOLE_ROWS
 from mlops_cli.models.lightgbm_stopping import Stopping
-from mlops_cli.models.sampled import sampled
+from mlops_cli.models.sampled import numbered
 from mlops_cli.models.target import Target
 from mlops_cli.runtime import features, lightgbm_text
 from mlops_cli.runtime.lightgbm import FILE, Model
@@ -201,9 +201,7 @@ class LightGBM:
         if self._class_weights is not None:
             weights = self._class_weights[of.labels.astype(np.int64)] * (1.0 if weights is None else weights)
         with _refusals():
-            if reference is None and of.some is not None:
-                reference = lightgbm.Dataset(of.some(), **self._known).construct()
-            data = lightgbm.Dataset(of.values, of.labels, weight=weights, reference=reference, **self._known)
+            data = Binned(of.values, of.labels, weight=weights, reference=reference, **self._known)
             return data.construct()
 
     def _of_classes(self, labels: Labels) -> NDArray[np.float64] | None:
@@ -216,8 +214,7 @@ class LightGBM:
         return found[::-1] if found is not None and turned else found
 
     def _read(self, tables: Tables, frame: pl.LazyFrame, rows: int, few: bool) -> _Data:
-        """What LightGBM bins: the matrix, or of more rows than LightGBM looks at to tell the bins, their batches as
-        they come, with a matrix of so many."""
+        """What LightGBM bins: the matrix, or of more rows than it looks at to tell bins their batches as they come."""
         weight = self._terms.weight
         names = [self._target.name] if weight is None else [self._target.name, weight]
         table = frame.select([selectors.by_name(name) for name in names]).collect(engine="streaming")
@@ -234,7 +231,8 @@ class LightGBM:
             return _Data(np.concatenate(list(batches())), labels, weights)
         if rows <= most:
             return _Data(list(batches()), labels, weights)
-        return _Data(Rows(batches, rows), labels, weights, lambda: list(batches(sampled(frame, rows, most))))
+        chosen = Rows(batches, rows, lambda numbers: list(batches(numbered(frame, numbers))))
+        return _Data(chosen, labels, weights)
 
     def _learned(self, values: pl.Series) -> NDArray[Any]:
         """What LightGBM learns: 1 for the positive class, the class's index, or the number itself."""
@@ -246,13 +244,12 @@ class LightGBM:
 
 @dataclass(frozen=True)
 class _Data:
-    """What LightGBM bins: values (n, width), labels (n,), the weights (n,) of rows that have some; and, where the rows
-    come in batches, what gives `some` of them. The labels are single floats, as LightGBM keeps them."""
+    """What LightGBM bins: values (n, width), labels (n,), single floats as LightGBM keeps them, and the weights (n,) of
+    rows that have some."""
 
     values: NDArray[np.float64] | list[NDArray[np.float64]] | Rows
     labels: Labels
     weights: NDArray[np.float64] | None
-    some: Callable[[], list[NDArray[np.float64]]] | None = None
 
     def and_(self, other: _Data) -> _Data:
         """Both, one below the other; of matrices."""

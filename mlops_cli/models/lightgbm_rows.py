@@ -35,10 +35,12 @@ finally:
     for _name in _HIDDEN:
         del sys.modules[_name]
 
-__all__ = ["Rows", "lightgbm"]
+__all__ = ["Binned", "Rows", "lightgbm"]
 
 _LOG = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_ZERO = 1e-35  # what is nearer to 0 LightGBM takes for 0
 
 
 class _Logger:
@@ -55,19 +57,22 @@ lightgbm.register_logger(_Logger())
 
 
 class Rows(lightgbm.Sequence):
-    """Rows that are computed when LightGBM asks for them, in order, to fill bins that it knows from a `reference`.
+    """Rows that are computed when LightGBM asks for them: some to tell the bins, then all, in order, to fill them.
 
-    `batches` gives the matrices (n, width) of all rows in order, each time that it is called.
+    `batches` gives the matrices (n, width) of all rows in order, each time that it is called; `chosen` gives those of
+    the rows of ascending numbers.
     """
 
     batch_size = 65_536
 
-    def __init__(self, batches: Callable[[], Iterator[Floats]], rows: int) -> None:
-        self.batches, self._rows = batches, rows
+    def __init__(
+        self, batches: Callable[[], Iterator[Floats]], rows: int, chosen: Callable[[Ints], list[Floats]]
+    ) -> None:
+        self._batches, self._rows, self.chosen = batches, rows, chosen
         self._restart()
 
     def _restart(self) -> None:
-        self._coming = self.batches()
+        self._coming = self._batches()
         self._start, self._here = 0, np.empty((0, 0))
 
     def __len__(self) -> int:
@@ -75,11 +80,14 @@ class Rows(lightgbm.Sequence):
         return self._rows
 
     def __getitem__(self, asked: int | slice | list[int]) -> Floats:
-        """The rows from one number to another, as LightGBM asks where bins are known; going back begins again."""
-        assert isinstance(asked, slice)
-        start, stop, _ = asked.indices(self._rows)
-        parts = list(self._between(start, stop))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        """The rows from one number to another, or a row (width,); going back begins again."""
+        if isinstance(asked, slice):
+            start, stop, _ = asked.indices(self._rows)
+            parts = list(self._between(start, stop))
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        assert not isinstance(asked, list)
+        row: Floats = next(self._between(int(asked), int(asked) + 1))[0]
+        return row.copy()  # a view would keep its whole batch
 
     def _between(self, start: int, stop: int) -> Iterator[Floats]:
         """The rows from `start` on, before `stop`, as parts of batches."""
@@ -92,3 +100,25 @@ class Rows(lightgbm.Sequence):
             end = min(stop, self._start + len(self._here))
             yield self._here[start - self._start : end - self._start]
             start = end
+
+
+class Binned(lightgbm.Dataset):
+    """A data set that takes the rows which tell the bins together, not one by one.
+
+    By a method that is LightGBM's own affair: a version that does not call it asks for one row after another. Bins told
+    by a `reference` instead would make a fit a quarter slower.
+    """
+
+    def _Dataset__sample(self, *, seqs: list[lightgbm.Sequence], total_nrow: int) -> tuple[list[Floats], list[Any]]:
+        """Of each column the values that are not 0, and their places, among the rows that tell the bins."""
+        if len(seqs) != 1 or not isinstance(seqs[0], Rows):
+            found: tuple[list[Floats], list[Any]] = super()._Dataset__sample(seqs=seqs, total_nrow=total_nrow)  # type: ignore[misc]
+            return found
+        some = seqs[0].chosen(self._create_sample_indices(total_nrow=total_nrow).astype(np.int64))
+        values, places = [], []
+        for at in range(some[0].shape[1]):
+            column = np.concatenate([matrix[:, at] for matrix in some])
+            there = (np.abs(column) > _ZERO) | np.isnan(column)
+            values.append(column[there])
+            places.append(np.flatnonzero(there).astype(np.int32))
+        return values, places

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 _ROW = "\0row"
 
@@ -12,3 +14,9 @@ def sampled(frame: pl.LazyFrame, rows: int, most: int) -> pl.LazyFrame:
     if rows <= most:
         return frame
     return frame.with_row_index(_ROW).filter(pl.col(_ROW).hash(seed=0) % rows < most).drop(_ROW)
+
+
+def numbered(frame: pl.LazyFrame, numbers: NDArray[np.int64]) -> pl.LazyFrame:
+    """The rows of a frame that have these numbers, in their order."""
+    wanted = pl.lit(pl.Series(numbers.astype(np.uint32))).implode()
+    return frame.with_row_index(_ROW).filter(pl.col(_ROW).is_in(wanted)).drop(_ROW)

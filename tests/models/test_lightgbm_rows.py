@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from mlops_cli.models.lightgbm_rows import Rows, lightgbm
+from mlops_cli.models.lightgbm_rows import Binned, Rows, lightgbm
 
 MATRIX = np.random.default_rng(0).normal(size=(1000, 3))
 
@@ -20,7 +20,7 @@ def rows(size=170):
         for start in range(0, len(MATRIX), size):
             yield MATRIX[start : start + size]
 
-    return Rows(batches, len(MATRIX)), begun
+    return Rows(batches, len(MATRIX), lambda numbers: np.array_split(MATRIX[numbers], 3)), begun
 
 
 def test_rows_in_order_take_one_pass():
@@ -36,11 +36,11 @@ def test_the_bins_are_those_of_the_matrix(size):
     labels = MATRIX[:, 0] + MATRIX[:, 1] ** 2
     told = {"objective": "regression", "verbosity": -1, "deterministic": True, "force_col_wise": True}
     texts = []
-    whole = lightgbm.Dataset(MATRIX, params=told)
-    for values, reference in ((MATRIX, None), (rows(size)[0], whole)):
-        booster = lightgbm.train(told, lightgbm.Dataset(values, labels, reference, params=told), 10)
+    told["bin_construct_sample_cnt"] = 300
+    for kind, values in ((lightgbm.Dataset, MATRIX), (Binned, rows(size)[0]), (lightgbm.Dataset, rows(size)[0])):
+        booster = lightgbm.train(told, kind(values, labels, params=told), 10)
         texts.append(booster.model_to_string())
-    assert texts[0] == texts[1]
+    assert texts[0] == texts[1] == texts[2], "rows together, and one by one"
 
 
 def test_the_package_loads_no_scikit_learn_pandas_or_scipy():
