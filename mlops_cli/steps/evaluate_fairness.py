@@ -142,7 +142,7 @@ def _small(levels: Sequence[str], rows: Ints) -> str:
     """The groups that are not compared, each with why."""
     kept = fairness.comparable(rows, levels)
     names = [
-        f"{levels[code]} ({'no group' if levels[code] in fairness.LUMPED else f'{rows[code]:,} rows'})"
+        f"{levels[code]} ({'no group of its own' if levels[code] in fairness.LUMPED else f'{rows[code]:,} rows'})"
         for code in map(int, np.flatnonzero(~kept & (rows > 0)))
     ]
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
