@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from mlops_cli.errors import Usage
+from mlops_cli.errors import Usage, listed
 from mlops_cli.metrics.base import CLASS, Metric
 
 Answer = Literal["pass", "fail", "inconclusive"]
@@ -292,11 +292,10 @@ def _find(gate: Gate, metrics: Sequence[Metric], target: str | None) -> Metric |
         where = f"{gate.metric} of column {column!r}" if column is not None else f"{gate.metric} without a column"
         by = column not in (None, CLASS) and "--by" in (_flag(gate) or "--by")
         hint = f"--by {column} measures it for each level of the column; " if by else ""
-        raise Usage(f"{where} was not measured", f"{hint}there is {_some(_label(metric) for metric in named)}")
+        raise Usage(f"{where} was not measured", f"{hint}there is {listed(dict.fromkeys(map(_label, named)))}")
     if gate.level is None and there[0].level is not None:
-        raise Usage(
-            f"{gate.metric}[{gate.column}] was measured level by level", f"name one: {_some(map(_label, there))}"
-        )
+        names = listed(dict.fromkeys(map(_label, there)))
+        raise Usage(f"{gate.metric}[{gate.column}] was measured level by level", f"name one: {names}")
     if gate.level is not None and there[0].level is None:
         whole = _written(gate.metric, gate.column, None)
         raise Usage(f"{whole} is of the column, not of one of its levels", f"write {whole}")
@@ -372,8 +371,3 @@ def _written(name: str, column: str | None, level: str | None) -> str:
     if column is None:
         return name
     return f"{name}[{column}]" if level is None else f"{name}[{column}={level}]"
-
-
-def _some(names: Iterable[str], most: int = 12) -> str:
-    there = list(dict.fromkeys(names))
-    return ", ".join(there[:most]) + (f" and {len(there) - most} more" if len(there) > most else "")

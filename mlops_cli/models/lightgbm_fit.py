@@ -218,7 +218,7 @@ class LightGBM:
         weight = self._terms.weight
         names = [self._target.name] if weight is None else [self._target.name, weight]
         table = frame.select([selectors.by_name(name) for name in names]).collect(engine="streaming")
-        learned = [self._learned(some).astype(np.float32) for some in _slices(table.to_series(0))]
+        learned = [self._learned(some.to_series(0)).astype(np.float32) for some in table.iter_slices(Rows.batch_size)]
         labels = np.concatenate(learned) if learned else np.empty(0, np.float32)
         weights = None if weight is None else table.to_series(1).cast(pl.Float64).to_numpy()
 
@@ -258,12 +258,6 @@ class _Data:
             weights = np.concatenate([self.weights, other.weights])
         values, labels = (np.concatenate([getattr(each, of) for each in (self, other)]) for of in ("values", "labels"))
         return _Data(values, labels, weights)
-
-
-def _slices(values: pl.Series) -> Iterator[pl.Series]:
-    """The values, some at a time."""
-    for start in range(0, len(values), Rows.batch_size):
-        yield values.slice(start, Rows.batch_size)
 
 
 def _fit(booster: Any, score: float | None) -> Fit:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mlops_cli.errors import listed
 from mlops_cli.metrics import fairness, wording
 from mlops_cli.metrics.base import Measurements, Metric, text_of
 from mlops_cli.metrics.fairness import Clustered
@@ -145,6 +146,5 @@ def _small(levels: Sequence[str], rows: Ints) -> str:
         f"{levels[code]} ({'no group of its own' if levels[code] in fairness.LUMPED else f'{rows[code]:,} rows'})"
         for code in map(int, np.flatnonzero(~kept & (rows > 0)))
     ]
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     least = f"; {fairness.LEAST} rows are needed" if any(name.endswith("rows)") for name in names) else ""
-    return f"{', '.join(names[:8])}{more}{least}" if names else ""
+    return f"{listed(names, 8)}{least}" if names else ""

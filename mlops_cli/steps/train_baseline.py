@@ -39,7 +39,7 @@ def beside(
     """
     if rows.valid is None or not len(answers.actual) or (signature.classes is not None and answers.proba is None):
         return UNSET
-    weights = _weights(rows.valid, asked)
+    weights = _weights(rows.valid, asked, len(answers.actual))
     if signature.classes is None:
         name, rule, answered = _of_numbers(rows.train, target, asked, answers, signature)
     else:
@@ -54,10 +54,10 @@ def beside(
     return Baseline(rule, overall, _difference(name, mine, its, weights, seed))
 
 
-def _weights(frame: pl.LazyFrame, asked: Terms) -> Floats:
-    """The weight of each row, shape (n,)."""
+def _weights(frame: pl.LazyFrame, asked: Terms, rows: int) -> Floats:
+    """The weight of each of the frame's `rows` rows, shape (rows,)."""
     if asked.weight is None:
-        return np.ones(frame.select(pl.len()).collect().item())
+        return np.ones(rows)
     table = frame.select(exactly(asked.weight).cast(pl.Float64)).collect(engine="streaming")
     return table.to_series().to_numpy()
 
@@ -90,7 +90,7 @@ def _of_numbers(
 ) -> tuple[str, str, Answers]:
     """The same of a regression: what makes its loss least."""
     known = frame.select(target.column.cast(pl.Float64)).collect(engine="streaming").to_series().to_numpy()
-    weights, n = _weights(frame, asked), len(answers.actual)
+    weights, n = _weights(frame, asked, len(known)), len(answers.actual)
     loss = "regression" if isinstance(signature.loss, UnsetType) else signature.loss
     name, rule, value = "rmse", "the mean", float(np.average(known, weights=weights))
     if loss in _MEDIAN:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from mlops_cli.errors import UnknownColumn, Usage
+from mlops_cli.errors import UnknownColumn, Usage, listed
 from mlops_cli.metrics.base import CLASS
 from mlops_cli.runtime.signature import InputColumn, Signature
 from mlops_cli.steps import evaluate_rows
@@ -37,7 +37,9 @@ def places(
     late = [column for column in dict.fromkeys(by) if column not in held and column not in others and column in actuals]
     for column in by:
         if column not in known and column not in others and column not in late:
-            has = f"the log may have {_some(known)}" + (f"; the actuals have {_some(actuals)}" if actuals else "")
+            has = f"the log may have {listed(known, 30)}" + (
+                f"; the actuals have {listed(actuals, 30)}" if actuals else ""
+            )
             raise UnknownColumn(f"--by {column}: neither the log nor the actuals have such a column", has)
     return [column for column in dict.fromkeys(by) if column in known and column not in late], late
 
@@ -48,8 +50,3 @@ def numbers(values: pl.Series) -> pl.Series:
         return values
     numbers = values.cast(pl.Float64, strict=False)
     return values if numbers.null_count() > values.null_count() else numbers
-
-
-def _some(names: Collection[str], most: int = 30) -> str:
-    """Names for a message."""
-    return ", ".join(list(names)[:most]) + (" …" if len(names) > most else "")

@@ -118,18 +118,18 @@ def _absent(rules: Rules, where: str, name: str, data: Mapping[str, pl.DataType]
 def _types(rules: Rules, bound: list[Bound], table: str) -> None:
     wrong = [b for b in bound if b.type and not b.coerced and not b.absent and not types.accepts(b.type, b.data)]
     if wrong:
-        told = ", ".join(f"{b.name} is {b.data}, not {b.type.name}" for b in wrong[:3] if b.type)
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        told = listed((f"{b.name} is {b.data}, not {b.type.name}" for b in wrong if b.type), 3)
         hint = "coerce: true in the rules converts what it can"
-        raise SchemaMismatch(f"{table} has other types than {rules.source} says: {told}{more}", hint)
+        raise SchemaMismatch(f"{table} has other types than {rules.source} says: {told}", hint)
 
 
 def _order(rules: Rules, bound: list[Bound], data: Mapping[str, pl.DataType], table: str) -> None:
     named = [item.name for item in bound if not item.absent]
     if rules.strict is True and (extra := [name for name in data if name not in named]):
-        told = ", ".join(extra[:5]) + (f" and {len(extra) - 5} more" if len(extra) > 5 else "")
         hint = "strict: filter in the rules leaves them out"
-        raise SchemaMismatch(f"{table} has columns that {rules.source} (strict) does not name: {told}", hint)
+        raise SchemaMismatch(
+            f"{table} has columns that {rules.source} (strict) does not name: {listed(extra, 5)}", hint
+        )
     if rules.ordered:
         order = [name for name in data if name in named]
         for there, wanted in zip(order, named, strict=True):
