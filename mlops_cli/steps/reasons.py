@@ -37,7 +37,7 @@ def series(found: Explanation, frame: pl.DataFrame) -> pl.Series:
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
     said = pl.concat(texts).gather(pl.Series(back))
-    signed = pl.Series(amount).round_sig_figs(2).cast(pl.String)
+    signed = pl.Series(amount).round_sig_figs(2).cast(pl.String).str.strip_suffix(".0")
     table = pl.DataFrame({"said": said, "amount": signed, "zero": amount == 0, "up": amount > 0})
     text = pl.col("said") + pl.when("up").then(pl.lit(" +")).otherwise(pl.lit(" ")) + pl.col("amount")
     made = table.select(pl.when(~pl.col("zero")).then(text)).to_series()

@@ -163,6 +163,8 @@ def test_reasons_of_no_rows_and_of_missing_values():
     frame = pl.DataFrame({"a": [1.5, None], "b": ["x" * 99, None]})
     found = predictors.Explanation(np.array([[0.5, -1.3, 7.0], [0.0, 0.01, 7.0]]), ["a", "b", "(base)"])
     assert reasons.series(found, frame).to_list() == [["b=" + "x" * 40 + " -1.3", "a=1.5 +0.5"], ["b=null +0.01"]]
+    large = predictors.Explanation(100 * found.values, found.columns)
+    assert reasons.series(large, frame).to_list()[0] == ["b=" + "x" * 40 + " -130", "a=1.5 +50"]
     none = predictors.Explanation(np.empty((0, 3)), ["a", "b", "(base)"])
     assert reasons.series(none, frame.head(0)).to_list() == []
 
