@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from mlops_cli.commands import _options, _pipe
 from mlops_cli.commands import _train_flags as flags
 
@@ -49,8 +47,9 @@ def main(
     """
     with _pipe.session("train", json=json, quiet=quiet, verbose=verbose, force=force, registry=registry) as session:
         given = session.given(split)
-        # Before polars loads: what it has read it then gives back at once, and LightGBM can have it.
-        os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
+        from mlops_cli.models import memory
+
+        memory.at_once()
         from mlops_cli.steps import train
 
         options = train.Options(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from polars import selectors
 
 from mlops_cli.errors import InputUnusable, Usage
-from mlops_cli.models import lightgbm_folds, lightgbm_metrics, lightgbm_settings, terms
+from mlops_cli.models import lightgbm_folds, lightgbm_metrics, lightgbm_settings, memory, terms
 from mlops_cli.models.base import Fit, Fold, Progress, Report, Settings, Tables
 from mlops_cli.models.lightgbm_prepare import prepare
 from mlops_cli.models.lightgbm_rows import Binned, Rows, lightgbm
@@ -72,6 +72,7 @@ class LightGBM:
             valid = self._read(tables, tables.valid, valid_rows, few)
             self._valid = self._dataset(valid, reference=self._train)
             self._all = train.and_(valid) if few else None
+        memory.now()
 
     def fit(self, settings: Settings, threads: int, progress: Progress, report: Report | None = None) -> Fit:
         """Learn from the train rows, stopping early by the valid rows if there are any."""
@@ -231,7 +232,7 @@ class LightGBM:
             return _Data(np.concatenate(list(batches())), labels, weights)
         if rows <= most:
             return _Data(list(batches()), labels, weights)
-        chosen = Rows(batches, rows, lambda numbers: list(batches(numbered(frame, numbers))))
+        chosen = Rows(batches, rows, lambda numbers: batches(numbered(frame, rows, numbers)))
         return _Data(chosen, labels, weights)
 
     def _learned(self, values: pl.Series) -> NDArray[Any]:

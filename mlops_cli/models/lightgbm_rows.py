@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -66,7 +66,7 @@ class Rows(lightgbm.Sequence):
     batch_size = 65_536
 
     def __init__(
-        self, batches: Callable[[], Iterator[Floats]], rows: int, chosen: Callable[[Ints], list[Floats]]
+        self, batches: Callable[[], Iterator[Floats]], rows: int, chosen: Callable[[Ints], Iterable[Floats]]
     ) -> None:
         self._batches, self._rows, self.chosen = batches, rows, chosen
         self._restart()
@@ -114,11 +114,31 @@ class Binned(lightgbm.Dataset):
         if len(seqs) != 1 or not isinstance(seqs[0], Rows):
             found: tuple[list[Floats], list[Any]] = super()._Dataset__sample(seqs=seqs, total_nrow=total_nrow)  # type: ignore[misc]
             return found
-        some = seqs[0].chosen(self._create_sample_indices(total_nrow=total_nrow).astype(np.int64))
-        values, places = [], []
-        for at in range(some[0].shape[1]):
-            column = np.concatenate([matrix[:, at] for matrix in some])
+        numbers = self._create_sample_indices(total_nrow=total_nrow).astype(np.int64)
+        values, places, rows = [], [], np.arange(len(numbers), dtype=np.int32)
+        for column in _columns(seqs[0].chosen(numbers), len(numbers)):
             there = (np.abs(column) > _ZERO) | np.isnan(column)
-            values.append(column[there])
-            places.append(np.flatnonzero(there).astype(np.int32))
+            every = there.all()
+            values.append(column if every else column[there])
+            places.append(rows if every else rows[there])
         return values, places
+
+    def _init_from_sample(
+        self, sample_data: list[Floats], sample_indices: list[Any], sample_cnt: int, total_nrow: int
+    ) -> Any:
+        """The bins; what told them is then let go, before the rows come."""
+        made = super()._init_from_sample(sample_data, sample_indices, sample_cnt, total_nrow)
+        sample_data.clear()
+        sample_indices.clear()
+        return made
+
+
+def _columns(matrices: Iterable[Floats], rows: int) -> Floats:
+    """Matrices of so many rows in all, one below the other, by columns: shape (width, rows)."""
+    found = np.empty((0, rows))
+    start = 0
+    for matrix in matrices:
+        found = found if start else np.empty((matrix.shape[1], rows))
+        found[:, start : start + len(matrix)] = matrix.T
+        start += len(matrix)
+    return found

@@ -36,6 +36,7 @@ class Encoder:
 
     def __init__(self, signature: Signature, features: Features) -> None:
         self._names = frozenset(signature.names)
+        self._aside = frozenset(signature.aside)
         self._required = frozenset(column.name for column in signature.columns if not column.nullable)
         self._columns = [(column.name, _encoder(column), _width(column)) for column in features.columns]
 
@@ -44,7 +45,7 @@ class Encoder:
         if type(row) is not dict:
             return None
         keys = row.keys()
-        if not (keys <= self._names and keys >= self._required):
+        if not keys >= self._required or not (keys <= self._names or self._sound(row)):
             return None
         out: list[float] = []
         append = out.append
@@ -64,6 +65,13 @@ class Encoder:
                     return None
                 append(number)
         return out
+
+    def _sound(self, row: dict[str, Any]) -> bool:
+        """Whether all that the model does not take of a row was in the training data, and is one value."""
+        return all(
+            name in self._aside and isinstance(row[name], bool | int | float | str | None)
+            for name in row.keys() - self._names
+        )
 
 
 def _width(column: FeatureColumn) -> int:

@@ -42,14 +42,14 @@ def prediction(values: np.ndarray, levels: Sequence[str] | None = None) -> Colum
     `levels` (the classes as text, in the signature's order), int codes (n,) into them.
     """
     if levels is None:
-        return _numeric("prediction", "float", np.asarray(values, dtype=np.float64), len(values))
+        return _numeric("prediction", "float", np.array(values, dtype=np.float64), len(values))
     counts = np.bincount(np.asarray(values, dtype=np.int64), minlength=len(levels)).tolist()
     return ColumnProfile(name="prediction", type="string", nulls=0, counts=counts, levels=list(levels), other=0)
 
 
 def measured(column: InputColumn, values: np.ndarray) -> ColumnProfile:
     """The profile of what a model measured of its rows: `values` of shape (n,), int64 or float64, NaN for none."""
-    return _numeric(column.name, column.type, values, len(values))
+    return _numeric(column.name, column.type, values.copy(), len(values))
 
 
 def kind_of(name: str, dtype: pl.DataType) -> str:
@@ -102,7 +102,9 @@ def _built(frame: pl.LazyFrame, name: str, dtype: pl.DataType) -> ColumnProfile:
     if kind in ("string", "bool"):
         return _levelled(frame, name, kind)
     column = _collect(frame.select(physical(name, dtype).alias("value"))).to_series()
-    return _numeric(name, kind, column.drop_nulls().to_numpy(), len(column))
+    rows, values = len(column), column.drop_nulls().to_numpy(writable=True)
+    del column
+    return _numeric(name, kind, values, rows)
 
 
 def _levelled(frame: pl.LazyFrame, name: str, kind: str) -> ColumnProfile:
@@ -120,10 +122,11 @@ def _levelled(frame: pl.LazyFrame, name: str, kind: str) -> ColumnProfile:
 
 
 def _numeric(name: str, kind: str, values: np.ndarray, rows: int) -> ColumnProfile:
-    if values.dtype == np.float64:
+    """The profile of numbers, which are sorted where they are."""
+    if values.dtype == np.float64 and not np.isfinite(values).all():
         values = values[np.isfinite(values)]
     # Everything below is computed from the sorted values, so the order of the rows cannot show in any digit.
-    values = np.sort(values)
+    values.sort()
     if not len(values):
         return ColumnProfile(name=name, type=kind, nulls=rows, counts=[0], edges=[])
     edges = _edges(values)

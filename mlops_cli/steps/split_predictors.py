@@ -21,7 +21,7 @@ FEWEST = 20
 """With fewer rows of the test part outside the commonest value nothing can be said: an honest column tells few of them
 all by chance."""
 _THIRD = "\0third"
-_AT_ONCE = 3  # columns that are read together
+_AT_ONCE = 3 * SAMPLE  # values that are read together, about
 _QUANTILES = 64  # of a column of numbers, for each value of the target
 _EDGES = 1_024  # of a column of numbers in all, about
 _FEW_STRATA = 100
@@ -60,9 +60,11 @@ def find(train: pl.LazyFrame, test: pl.LazyFrame, target: Strata, part: str = "t
     names = [name for name, kind in kinds[0].items() if kind and kind == kinds[1].get(name) and name != target.column]
     scores: dict[str, float] = {}
     rows = {"train": 0, part: 0}
-    for start in range(0, len(names), _AT_ONCE):
-        some = names[start : start + _AT_ONCE]
-        ours, theirs = _sample(train, some, target), _sample(test, some, target)
+    heights = [int(frame.select(pl.len()).collect(engine="streaming").item()) for frame in (train, test)]
+    at_once = max(3, _AT_ONCE // max(*heights, 1))
+    for start in range(0, len(names), at_once):
+        some = names[start : start + at_once]
+        ours, theirs = (_sample(*one, some, target) for one in zip((train, test), heights, strict=True))
         rows = {"train": ours.height, part: theirs.height}
         usual = _commonest(ours)
         base = int((theirs["stratum"] == usual).sum()) if ours.height else 0
@@ -115,14 +117,13 @@ def _kind(dtype: pl.DataType) -> str:
     return "number" if dtype.is_numeric() or dtype.is_temporal() else "name"
 
 
-def _sample(frame: pl.LazyFrame, names: list[str], target: Strata) -> pl.DataFrame:
+def _sample(frame: pl.LazyFrame, height: int, names: list[str], target: Strata) -> pl.DataFrame:
     """A sample of the rows that have a target, the columns called 0, 1, …: numbers as floats, names as hashes.
 
     Which rows are in it their hash decides and not every n-th of them: a table may go up and down with its rows.
     """
     schema = frame.collect_schema()
     columns = [_plain(name, schema[name]).alias(str(number)) for number, name in enumerate(names)]
-    height = int(frame.select(pl.len()).collect(engine="streaming").item())
     rows = sampled(frame.select(*columns, target.value), height, SAMPLE)
     return rows.drop_nulls("stratum").collect(engine="streaming")
 
@@ -182,15 +183,22 @@ def _edges(values: NDArray[np.float64], strata: NDArray[np.int64]) -> NDArray[np
     values, strata = values[known], strata[known]
     if not len(values):
         return values
-    order = np.lexsort((values, strata))
+    order = np.argsort(strata.astype(np.min_scalar_type(int(strata.max()))), kind="stable")
     begins = np.flatnonzero(np.diff(strata[order], prepend=-1))
-    ends = np.append(begins[1:], len(order))
     each = max(2, min(_QUANTILES, _EDGES // len(begins)))
-    places = [np.linspace(low, high - 1, each).astype(np.int64) for low, high in zip(begins, ends, strict=True)]
-    found, times = np.unique(values[order][np.concatenate([np.unique(place) for place in places])], return_counts=True)
+    found, times = np.unique(
+        np.concatenate([_quantiles(some, each) for some in np.split(values[order], begins[1:])]), return_counts=True
+    )
     all_of_them = np.unique(values)
     after = np.searchsorted(all_of_them, found[times > 1], side="right")
     return np.unique(np.concatenate([found, all_of_them[after[after < len(all_of_them)]]]))
+
+
+def _quantiles(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """At most so many of the values, from the least to the largest."""
+    places = np.unique(np.linspace(0, len(values) - 1, count).astype(np.int64))
+    found: NDArray[np.float64] = np.sort(values)[places]
+    return found
 
 
 def _binned(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -14,8 +14,8 @@ import msgspec
 from mlops_cli import extensions
 from mlops_cli.errors import InputUnusable, Usage
 from mlops_cli.metrics.base import text_of
+from mlops_cli.models import memory, terms
 from mlops_cli.models import target as targets
-from mlops_cli.models import terms
 from mlops_cli.models.base import Family, Fit, Tables, Trainer
 from mlops_cli.models.target import Target
 from mlops_cli.runtime.signature import Task
@@ -243,6 +243,7 @@ def _build(
     fit = _fit(ctx, trainer, asked.settings, found, has_valid=rows.valid is not None)
     settings = asked.settings if found is None else found.settings
     fit, kept = _kept(ctx, trainer, fit, settings, alike=asked.deciding.learns)
+    memory.now()
     fitted = trainer.predictor(fit, processors.count())
     decided = train_decide.decide(asked.deciding, fitted, rows, target, name, asked.terms.weight)
     predictor = decided.predictor

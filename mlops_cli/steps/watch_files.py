@@ -168,7 +168,7 @@ def _compacted(path: Path, note: Callable[[str], None]) -> bool:
     try:
         lines = _lines(path)
         if lines:
-            _schema_and_rows(path).sink_parquet(temporary, compression="zstd", compression_level=3)
+            _sunk(path, temporary)
             if pl.scan_parquet(temporary, glob=False).select(pl.len()).collect().item() != lines:
                 note(f"{path}: not every line is a row; it is left as it is")
                 return False
@@ -195,20 +195,33 @@ def _lines(path: Path) -> int:
     return lines
 
 
-def _schema_and_rows(path: Path) -> pl.LazyFrame:
-    """The whole lines of an NDJSON file, typed by all of them; a type that nothing tells is text."""
+def _sunk(path: Path, target: Path) -> None:
+    """The whole lines of an NDJSON file as Parquet, typed by all of them; a type that nothing tells is text, and so are
+    all inputs when one has booleans beside numbers."""
     with path.open("rb") as file:
         data = file.read(log_files.whole(path))
     known = pl.scan_ndjson(data, infer_schema_length=None).collect_schema()
+    try:
+        _write(pl.scan_ndjson(data, schema=_schema(known, text=False)), target)
+    except PolarsError:
+        _write(pl.scan_ndjson(data, schema=_schema(known, text=True)), target)
+
+
+def _write(rows: pl.LazyFrame, target: Path) -> None:
+    rows.sink_parquet(target, compression="zstd", compression_level=3)
+
+
+def _schema(known: pl.Schema, *, text: bool) -> dict[str, pl.DataType]:
+    """The types that rows are written with, those within a column as text if it is asked for."""
     schema: dict[str, pl.DataType] = {}
     for name, kind in known.items():
         if name in ENVELOPE and name != "prediction":  # keys as text: numbers of two types would be made alike
             schema[name] = ENVELOPE[name]
         elif isinstance(kind, pl.Struct) and kind.fields:
-            schema[name] = pl.Struct({f.name: _told(f.dtype) for f in kind.fields})
+            schema[name] = pl.Struct({f.name: pl.String() if text else _told(f.dtype) for f in kind.fields})
         else:
             schema[name] = _told(kind)
-    return pl.scan_ndjson(data, schema=schema)
+    return schema
 
 
 def _told(kind: object) -> pl.DataType:

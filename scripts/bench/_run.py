@@ -17,6 +17,8 @@ import polars as pl
 # What is measured is an installed program, whose modules have been compiled: a Python that was told to write no
 # bytecode would compile them at every start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# polars has told its own allocator here what processes started from a shell are not told.
+os.environ.pop("_RJEM_MALLOC_CONF", None)
 PYTHON = sys.executable
 MLOPS = str(Path(PYTHON).parent / "mlops")
 

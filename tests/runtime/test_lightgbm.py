@@ -4,6 +4,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import numpy as np
 import pytest
 from boosters import WIDTH, train
@@ -11,6 +12,7 @@ from boosters import WIDTH, train
 from mlops_cli.errors import Corrupt, Integrity, MissingExtra
 from mlops_cli.runtime import features, lightgbm, lightgbm_library, predictors, signature
 from mlops_cli.runtime.lightgbm import Model
+from mlops_cli.runtime.rows import RequestError
 from mlops_cli.runtime.signature import InputColumn, Signature
 from mlops_cli.store import artefact
 
@@ -71,6 +73,18 @@ def test_single_rows_take_the_short_way_and_agree(task, monkeypatch):
     together = model.answer(given)
     monkeypatch.setattr(lightgbm.rows, "batch_from_rows", None)  # would fail if it were called
     assert [model.answer([row])[0] for row in given] == together
+
+
+def test_a_single_row_with_what_training_had_too_takes_the_short_way(monkeypatch):
+    text, _, matrix = train("binary")
+    model = Model(text, fitted(), msgspec.structs.replace(described("binary"), aside=["y", "tail"]))
+    (row,) = rows_of(matrix[:1])
+    plain = model.answer([row])
+    for more in ({"typo": 1}, {"tail": [1]}):
+        with pytest.raises(RequestError):
+            model.answer([row | more])
+    monkeypatch.setattr(lightgbm.rows, "batch_from_rows", None)  # would fail if it were called
+    assert model.answer([row | {"y": "yes", "tail": None}]) == plain
 
 
 def test_the_other_class_can_be_the_positive_one():

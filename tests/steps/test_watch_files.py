@@ -68,6 +68,24 @@ def test_the_rules_that_rows_break_are_kept(tmp_path, broken):
     assert any(name.endswith(".parquet") for name in names(tmp_path))
 
 
+def test_a_column_of_numbers_and_booleans_does_not_keep_a_file(tmp_path):
+    world.log(tmp_path, world.inputs(40, seed=1), days=3)
+    for path in tmp_path.rglob("*.ndjson"):
+        stamp, lines = path.stat().st_mtime, [json.loads(line) for line in path.read_text().splitlines()]
+        for number, line in enumerate(lines):
+            line["inputs"]["aside"] = [1, 0.5, True, None][number % 4]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        os.utime(path, (stamp, stamp))
+    span = watch_log.window("all", datetime.now(UTC))
+    spool = watch_log._Spool(tmp_path, span, watch_log.Answered("flights", "1"))
+    for part in watch_files.parts(tmp_path, date.min):
+        spool.add(part, world.COLUMNS)
+    plain = spool.frame(world.COLUMNS).sort("request_id", "row").collect()
+    _, compacted, notes = read(tmp_path)
+    assert notes == [] and sum(name.endswith(".parquet") for name in names(tmp_path)) >= 3
+    assert compacted.equals(plain)
+
+
 def test_what_is_being_written_stays(tmp_path):
     today = datetime.now(UTC)
     (path,) = world.log(tmp_path, world.inputs(20, seed=1), days=0.00001, now=today)
