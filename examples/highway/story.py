@@ -59,9 +59,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def window(started: float) -> str:
-    """The time since then, with five seconds for watch to begin in; the day before ended longer ago."""
-    return f"{math.ceil(time.time() - started) + 5}s"
+def window(started: float, before: float) -> str:
+    """The time since a day was `started`, and so long for watch to begin in as lies between it and the day `before`."""
+    return f"{math.ceil(time.time() - started) + math.floor(started - before)}s"
 
 
 @contextmanager
@@ -82,6 +82,7 @@ class Story:
     def __init__(self, build: Path, small: bool) -> None:
         self.build, self.small = build, small
         self.rate, self.seconds = (45, 4.0) if small else (80, 8.0)
+        self.ended = time.time() - 60  # the day before the first one
         self.url, self.smtp = f"http://127.0.0.1:{free_port()}", free_port()
         self.readings, self.known = build / "readings.ndjson", build / "known.csv"
         self.days: list[dict[str, Any]] = []
@@ -141,6 +142,7 @@ class Story:
             check=False,
         )
         counts = json.loads(sent.stdout.splitlines()[-1])
+        over = time.time()
         must(sent.returncode == 0 and counts["failed"] == 0, f"no request failed on {day.name}")
         time.sleep(1.5)  # the log is written within a second
         told = [json.loads(line) for line in actuals.read_text().splitlines()]
@@ -148,6 +150,7 @@ class Story:
         account = {"date": day.name, "weather": weather, **counts}
         self.days.append(account)
         account |= self.look(day, actuals, started)
+        self.ended = over
         found = "precision {precision:.3f}, version {version}, exit {exit}".format(**account)
         say(f"{day.name}: {weather}: {found}")
         return account
@@ -157,10 +160,10 @@ class Story:
         common = [*MLOPS, "watch", "vehicles@production", "--json", "-q", "--log", str(self.build / "logs")]
         common += ["--by", "camera", "--telemetry", str(self.readings), "--notify", f"@{self.build / 'owner.url'}"]
         devices = ["--alert", "max_accelerometer_x[device=south]>1", "-o", str(self.build / "devices")]
-        loose = self.run([*common, *devices, "--window", window(started)])
+        loose = self.run([*common, *devices, "--window", window(started, self.ended)])
         retrain = f"make --no-print-directory -f {HERE / 'Makefile'} retrain"
         model = ["--actuals", str(actuals), "--alert", "precision<0.40", "--exec", retrain, "--cooldown", "1h"]
-        model += ["-o", str(self.build / "watch"), "--window", window(started)]
+        model += ["-o", str(self.build / "watch"), "--window", window(started, self.ended)]
         found = self.run([*common, *model])
         for one in (loose, found):
             must(one.returncode in (0, 1, 3), f"watch looks at {day.name} (exit {one.returncode})")
