@@ -118,7 +118,8 @@ def _kind(dtype: pl.DataType) -> str:
 
 
 def _sample(frame: pl.LazyFrame, height: int, names: list[str], target: Strata) -> pl.DataFrame:
-    """A sample of the rows that have a target, the columns called 0, 1, …: numbers as floats, names as hashes.
+    """A sample of a frame's `height` rows, those that have a target, its columns called 0, 1, …: numbers as floats,
+    names as hashes.
 
     Which rows are in it their hash decides and not every n-th of them: a table may go up and down with its rows.
     """

@@ -243,7 +243,6 @@ def _build(
     fit = _fit(ctx, trainer, asked.settings, found, has_valid=rows.valid is not None)
     settings = asked.settings if found is None else found.settings
     fit, kept = _kept(ctx, trainer, fit, settings, alike=asked.deciding.learns)
-    memory.now()
     fitted = trainer.predictor(fit, processors.count())
     decided = train_decide.decide(asked.deciding, fitted, rows, target, name, asked.terms.weight)
     predictor = decided.predictor
@@ -339,6 +338,7 @@ def _kept(ctx: Context, trainer: Trainer, fit: Fit, settings: Mapping[str, Any],
     kept = trainer.whole(fit, settings, processors.count(), progress)
     if alike and kept.rounds != fit.rounds:
         fit = trainer.fit({**settings, **trainer.rounds(kept.rounds)}, processors.count(), progress)
+    memory.now()
     return fit, kept
 
 

@@ -212,13 +212,14 @@ def _write(rows: pl.LazyFrame, target: Path) -> None:
 
 
 def _schema(known: pl.Schema, *, text: bool) -> dict[str, pl.DataType]:
-    """The types that rows are written with, those within a column as text if it is asked for."""
+    """The types that rows are written with, the inputs as text if it is asked for."""
     schema: dict[str, pl.DataType] = {}
     for name, kind in known.items():
         if name in ENVELOPE and name != "prediction":  # keys as text: numbers of two types would be made alike
             schema[name] = ENVELOPE[name]
         elif isinstance(kind, pl.Struct) and kind.fields:
-            schema[name] = pl.Struct({f.name: pl.String() if text else _told(f.dtype) for f in kind.fields})
+            plain = text and name == "inputs"
+            schema[name] = pl.Struct({f.name: pl.String() if plain else _told(f.dtype) for f in kind.fields})
         else:
             schema[name] = _told(kind)
     return schema

@@ -5,8 +5,8 @@ and a grid beside joblib threads.
     python scripts/bench/train.py [--rows N] [--rounds N] [--repeat N]
 
 Whole processes. The floor reads the same split, builds the same matrix by dictionary codes and fits the same rounds;
-"spared" means that it is kept from importing scikit-learn, pandas and scipy, as `mlops` is. The peak memory of both is
-beside what the train part's columns take in memory.
+"spared" means that it is kept from importing scikit-learn and pandas, as `mlops` is. The peak memory of both is beside
+what the train part's columns take in memory.
 """
 
 from __future__ import annotations

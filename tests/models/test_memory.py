@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from types import SimpleNamespace
 
 from mlops_cli.models import memory
 
@@ -17,7 +18,9 @@ def test_what_a_parent_with_polars_left_does_not_count(monkeypatch):
     assert os.environ["_RJEM_MALLOC_CONF"] == OURS
 
 
-def test_a_c_library_without_it(monkeypatch):
-    memory.now()
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
-    memory.now()
+def test_what_the_c_library_keeps_is_asked_for_where_it_can_be(monkeypatch):
+    asked: list[int] = []
+    for library in (SimpleNamespace(malloc_trim=asked.append), SimpleNamespace()):
+        monkeypatch.setattr(ctypes, "CDLL", lambda name, library=library: library)
+        memory.now()
+    assert asked == [0]

@@ -33,14 +33,28 @@ def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.rglob("*") if path.is_file() and path.name != ".lock")
 
 
+def plainly(directory: Path) -> pl.DataFrame:
+    """The rows of a log that nobody has compacted."""
+    span = watch_log.window("all", datetime.now(UTC))
+    spool = watch_log._Spool(directory, span, watch_log.Answered("flights", "1"))
+    for part in watch_files.parts(directory, date.min):
+        spool.add(part, world.COLUMNS)
+    return spool.frame(world.COLUMNS).sort("request_id", "row").collect()
+
+
+def rewritten(path: Path, change) -> None:
+    """Change the entries of a file, which is as old as before."""
+    stamp, entries = path.stat().st_mtime, [json.loads(line) for line in path.read_text().splitlines()]
+    for number, entry in enumerate(entries):
+        change(number, entry)
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    os.utime(path, (stamp, stamp))
+
+
 def test_closed_days_become_parquet_with_the_same_rows(tmp_path):
     asked = world.inputs(500, seed=1)
     world.log(tmp_path, asked, days=3)
-    span = watch_log.window("all", datetime.now(UTC))
-    spool = watch_log._Spool(tmp_path, span, watch_log.Answered("flights", "1"))
-    for part in watch_files.parts(tmp_path, date.min):
-        spool.add(part, world.COLUMNS)
-    plain = spool.frame(world.COLUMNS).sort("request_id", "row").collect()
+    plain = plainly(tmp_path)
     log, compacted, _ = read(tmp_path)
     assert [name.rsplit(".", 1)[1] for name in names(tmp_path)].count("parquet") >= 4
     assert log.rows == 500 and log.damaged == 0 and not log.unlogged
@@ -54,15 +68,14 @@ def test_closed_days_become_parquet_with_the_same_rows(tmp_path):
 def test_the_rules_that_rows_break_are_kept(tmp_path, broken):
     world.log(tmp_path, world.inputs(40, seed=1), days=3)
     said = {}
+
+    def breaking(number, entry):
+        said[entry["request_id"]] = broken[number % len(broken)]
+        if said[entry["request_id"]] is not None:  # else as a server without rules writes it
+            entry["broken"] = said[entry["request_id"]]
+
     for path in tmp_path.rglob("*.ndjson"):
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
-        for number, line in enumerate(lines):
-            said[line["request_id"]] = broken[number % len(broken)]
-            if said[line["request_id"]] is not None:  # else as a server without rules writes it
-                line["broken"] = said[line["request_id"]]
-        stamp = path.stat().st_mtime
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        os.utime(path, (stamp, stamp))
+        rewritten(path, breaking)
     _, found, notes = read(tmp_path)
     assert dict(found.select("request_id", "broken").iter_rows()) == said and notes == []
     assert any(name.endswith(".parquet") for name in names(tmp_path))
@@ -70,17 +83,13 @@ def test_the_rules_that_rows_break_are_kept(tmp_path, broken):
 
 def test_a_column_of_numbers_and_booleans_does_not_keep_a_file(tmp_path):
     world.log(tmp_path, world.inputs(40, seed=1), days=3)
+
+    def mixed(number, entry):
+        entry["inputs"]["aside"] = [1, 0.5, True, None][number % 4]
+
     for path in tmp_path.rglob("*.ndjson"):
-        stamp, lines = path.stat().st_mtime, [json.loads(line) for line in path.read_text().splitlines()]
-        for number, line in enumerate(lines):
-            line["inputs"]["aside"] = [1, 0.5, True, None][number % 4]
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        os.utime(path, (stamp, stamp))
-    span = watch_log.window("all", datetime.now(UTC))
-    spool = watch_log._Spool(tmp_path, span, watch_log.Answered("flights", "1"))
-    for part in watch_files.parts(tmp_path, date.min):
-        spool.add(part, world.COLUMNS)
-    plain = spool.frame(world.COLUMNS).sort("request_id", "row").collect()
+        rewritten(path, mixed)
+    plain = plainly(tmp_path)
     _, compacted, notes = read(tmp_path)
     assert notes == [] and sum(name.endswith(".parquet") for name in names(tmp_path)) >= 3
     assert compacted.equals(plain)
